@@ -1,0 +1,16 @@
+//! lakesync publishes the head of a versioned branch to S3 and keeps it there.
+//!
+//! The way of the data, and the rooms it goes through, in this order:
+//!
+//! ```text
+//! head ─▶ source ─▶ tree / changes ─┐
+//!                                   ├─▶ plan ─▶ transfer ─▶ ledger ─▶ status
+//! export path's ledger ─────────────┘
+//! ```
+
+pub mod model;
+pub mod progress;
+pub mod source;
+pub mod store;
+pub mod ledger;
+pub mod export;

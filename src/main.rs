@@ -1,0 +1,3 @@
+//! The lakesync program.
+
+fn main() {}

@@ -1,0 +1,95 @@
+//! What a source says of a tree: entries, changes, and what it left out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ContentIds, RelPath};
+
+/// One file of a tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it stands in the tree.
+    pub path: RelPath,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What says that its content equals another.
+    pub content: ContentIds,
+    /// What else the source knows of it.
+    pub attributes: Attributes,
+}
+
+/// What a source knows of a file besides its bytes; most of it goes nowhere unless asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributes {
+    /// The content type, where the source keeps one.
+    pub content_type: Option<Box<str>>,
+    /// User metadata, keys in lower case.
+    pub metadata: BTreeMap<String, String>,
+    /// The permission bits, where the source keeps them (`--preserve mode`).
+    pub mode: Option<u32>,
+    /// When it was last changed, in whole seconds since 1970 (`--preserve mtime`).
+    pub mtime_unix: Option<i64>,
+}
+
+/// How one path differs between two commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The newer commit has this entry, and the older one has it otherwise or not at all.
+    Put(Entry),
+    /// The newer commit does not have this path (or holds there what is not exported).
+    Gone(RelPath),
+}
+
+impl Change {
+    /// The path that differs.
+    pub fn path(&self) -> &RelPath {
+        match self {
+            Self::Put(entry) => &entry.path,
+            Self::Gone(path) => path,
+        }
+    }
+}
+
+/// Something that a source met and did not give as a plain entry, to be counted and shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// What it was.
+    pub kind: NoticeKind,
+    /// Where it was.
+    pub path: RelPath,
+}
+
+/// The kinds of [`Notice`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoticeKind {
+    /// A symbolic link, skipped.
+    Symlink,
+    /// A submodule, skipped.
+    Submodule,
+    /// A socket, pipe or device, skipped.
+    Special,
+    /// A key that the store would not keep as it is, skipped (`--odd-keys skip`).
+    OddKey,
+    /// A Git LFS pointer, published as the pointer that it is.
+    LfsPointer,
+}
+
+impl NoticeKind {
+    /// Whether the path is missing from the export.
+    pub fn is_skip(self) -> bool {
+        !matches!(self, Self::LfsPointer)
+    }
+
+    /// The kind in words, for a count: "3 symlinks".
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Symlink => "symlinks",
+            Self::Submodule => "submodules",
+            Self::Special => "special files",
+            Self::OddKey => "odd keys",
+            Self::LfsPointer => "LFS pointers",
+        }
+    }
+}

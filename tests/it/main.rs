@@ -1,0 +1,1 @@
+//! The one integration binary: linking the AWS SDK once is enough.
