@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::S3Url;
+use crate::plan::OddKeys;
 use crate::store::{Checksum, WriteClass};
 
 /// What a user can say about a run, read and checked.
@@ -75,18 +76,6 @@ pub enum MaxDelete {
     Count(u64),
     /// So much of the ledger, in percent.
     Percent(f64),
-}
-
-/// `--odd-keys error|skip|send`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OddKeys {
-    /// Refuses the tree, naming them.
-    #[default]
-    Error,
-    /// Leaves them out and counts them.
-    Skip,
-    /// Sends them where the probe says that the store keeps them.
-    Send,
 }
 
 /// `--lease auto|required`.

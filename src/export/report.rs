@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::{CommitId, NoticeKind, RelPath, RunId};
+use crate::status::StatusHead;
+use crate::transfer::Outcome;
 
 /// How a run ended, where it ended in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +40,37 @@ pub struct Counts {
     pub skipped: u64,
     /// Objects that failed.
     pub failed: u64,
+}
+
+impl Counts {
+    /// Adds what came of one step.
+    pub(super) fn add(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Written { record, copied: false } => {
+                self.put += 1;
+                self.put_bytes += record.size;
+            }
+            Outcome::Written { record, copied: true } => {
+                self.copied += 1;
+                self.copied_bytes += record.size;
+            }
+            Outcome::Deleted { .. } => self.deleted += 1,
+            Outcome::LetGo { .. } => {}
+            Outcome::Conflict { .. } | Outcome::Failed { .. } => self.failed += 1,
+        }
+    }
+
+    /// Writes the counts into the first record of a status file.
+    pub(super) fn fill(&self, head: &mut StatusHead) {
+        head.put = self.put;
+        head.put_bytes = self.put_bytes;
+        head.copied = self.copied;
+        head.copied_bytes = self.copied_bytes;
+        head.deleted = self.deleted;
+        head.kept = self.kept;
+        head.skipped = self.skipped;
+        head.failed = (self.failed > 0).then_some(self.failed);
+    }
 }
 
 /// One object that failed.

@@ -1,0 +1,124 @@
+//! A first export onto a prefix that holds objects: which of them are equal to what the head wants.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use md5::Digest as _;
+
+use crate::ledger::{HeadersDigest, Record};
+use crate::model::{CommitId, ContentHasher, ContentIds, ETag, Entry, Prefix, RelPath};
+use crate::plan::{HeaderRules, is_own_file};
+use crate::source::{Item, Source, SourceError};
+use crate::spool::Spool;
+use crate::store::{Store, StoreError};
+
+use super::ExportError;
+use super::known::{Found, FoundObject};
+
+/// Finds one object under the prefix that is none of lakesync's own files.
+pub(super) async fn first_object(store: &dyn Store, prefix: &Prefix) -> Result<Option<RelPath>, StoreError> {
+    let mut token = None;
+    loop {
+        let page = store.list(prefix.as_str(), token.as_deref(), 1000).await?;
+        let foreign = |path: &RelPath| !is_own_file(path);
+        if let Some(path) = page.objects.iter().filter_map(|object| object.key.below(prefix)).find(foreign) {
+            return Ok(Some(path));
+        }
+        token = page.next;
+        if token.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Lists what is there, sorted by path, and, where `compare` is given, takes equal objects as ours.
+///
+/// Holds one line for each object, some 150 bytes: stores need not list in the order of bytes, and this is done
+/// once in the life of an export path.
+pub(super) async fn find_objects(
+    store: &Arc<dyn Store>,
+    prefix: &Prefix,
+    compare: Option<(&dyn Source, &CommitId, &HeaderRules)>,
+) -> Result<Spool<Found>, ExportError> {
+    let mut there: BTreeMap<RelPath, FoundObject> = BTreeMap::new();
+    let mut token = None;
+    loop {
+        let page = store.list(prefix.as_str(), token.as_deref(), 1000).await?;
+        for object in page.objects {
+            if let Some(path) = object.key.below(prefix).filter(|path| !is_own_file(path)) {
+                let found =
+                    FoundObject::Object { etag: object.etag, size: object.size, version_id: None, mark: None };
+                there.insert(path, found);
+            }
+        }
+        token = page.next;
+        if token.is_none() {
+            break;
+        }
+    }
+    if let Some((source, head, headers)) = compare {
+        let mut tree = source.tree(head).await?;
+        while let Some(item) = tree.next().await? {
+            let Item::Entry(entry) = item else { continue };
+            let Some(FoundObject::Object { etag, size, .. }) = there.get(&entry.path) else { continue };
+            if *size == entry.size && is_equal(store, prefix, source, head, &entry, etag).await? {
+                let digest = headers.entry_digest(&entry);
+                let record = adopted(&entry, etag.clone(), digest);
+                there.insert(entry.path, FoundObject::Adopted(record));
+            }
+        }
+    }
+    let mut found = Spool::new(None);
+    for (path, object) in there {
+        found.push(&Found { path, object, intended: Vec::new() })?;
+    }
+    Ok(found)
+}
+
+/// An adopted object keeps the headers it has: they count as those that were asked for.
+fn adopted(entry: &Entry, etag: ETag, headers: HeadersDigest) -> Record {
+    Record { path: entry.path.clone(), etag, size: entry.size, content: entry.content, headers, version_id: None }
+}
+
+/// Compares the object's etag with the MD5 of the file, and where that does not settle it, its bytes.
+async fn is_equal(
+    store: &Arc<dyn Store>,
+    prefix: &Prefix,
+    source: &dyn Source,
+    head: &CommitId,
+    entry: &Entry,
+    etag: &ETag,
+) -> Result<bool, ExportError> {
+    let mut body = match source.open(head, entry).await {
+        Ok(body) => body,
+        Err(error) if error.is_about_one_file() => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let mut md5 = md5::Md5::new();
+    let mut hasher = ContentHasher::new(entry.content, entry.size);
+    loop {
+        match body.next_chunk().await {
+            Ok(Some(chunk)) => {
+                md5.update(&chunk);
+                hasher.update(&chunk);
+            }
+            Ok(None) => break,
+            Err(SourceError::Changed { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let Some(content) = hasher.finish() else { return Ok(false) };
+    if hex::encode(md5.finalize()).eq_ignore_ascii_case(etag.as_str()) {
+        return Ok(true);
+    }
+    // An etag that is no MD5 (several parts, encryption) says nothing: only the bytes do.
+    let Some(key) = prefix.key(&entry.path) else { return Ok(false) };
+    let mut fetched = store.get(&key, None).await?;
+    let mut there = ContentHasher::new(ContentIds { address: None, ..content }, entry.size);
+    let mut length = 0;
+    while let Some(chunk) = futures::StreamExt::next(&mut fetched.body).await.transpose()? {
+        length += chunk.len() as u64;
+        there.update(&chunk);
+    }
+    Ok(length == entry.size && there.finish().is_some())
+}

@@ -1,0 +1,218 @@
+//! Steps 4 to 6: intents, the root to dirty, `creating`; and the status files of runs that died.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::ledger::{
+    Intent, IntentKind, LedgerError, Loaded, Root, RunRef, State, StatusName, StatusPlace, write_intents,
+};
+use crate::model::{CommitId, Prefix};
+use crate::plan::{Plan, Step, Work};
+use crate::progress::Phase;
+use crate::spool::SpoolError;
+use crate::status::{ExportState, StatusError, StatusFile, StatusHead, read_head};
+use crate::store::{Capabilities, Condition, Store, StoreErrorKind};
+
+use super::ExportError;
+use super::run::Stop;
+use super::session::{Inherited, Session};
+
+/// A run that has said what it will do.
+pub(super) struct Announced {
+    pub(super) root: Loaded,
+    pub(super) status: StatusFile,
+    pub(super) head: StatusHead,
+}
+
+impl Session<'_> {
+    /// Says what the run will do: first to the next run, then to readers.
+    pub(super) async fn announce(
+        &self,
+        loaded: Option<&Loaded>,
+        inherited: &Inherited,
+        commit: &CommitId,
+        capabilities: Capabilities,
+        plan: &Plan,
+        last_status: Option<&StatusName>,
+    ) -> Result<Announced, Stop> {
+        let (exporter, config) = (self.exporter, &self.exporter.config);
+        exporter.progress.phase(Phase::Announce);
+        exporter.progress.started(self.run, commit);
+        self.write_intents(plan, capabilities).await?;
+        let name = StatusName::next(self.store_now(), last_status);
+        let run = RunRef { run: self.run, commit: commit.clone(), status: name.clone(), lease_taken: self.lease_taken };
+        let root = self.dirty_root(loaded, inherited, run, capabilities);
+        let etag = self.swap(&root, loaded.map(|loaded| &loaded.etag)).await?;
+        let root = Loaded { root, etag, date: None };
+        self.close_dead_files(loaded, inherited, capabilities).await?;
+        let head = StatusHead {
+            status: ExportState::Creating,
+            message: String::new(),
+            commit: commit.to_string(),
+            source: exporter.source.name().to_owned(),
+            export_path: config.export_path.to_string(),
+            run: self.run.to_string(),
+            started_at: Some(self.store_now()),
+            unguarded: super::run::unguarded(&capabilities),
+            ..StatusHead::empty()
+        };
+        let mut status = self.status_file(name, capabilities);
+        status.write(&head, &mut ()).await?;
+        Ok(Announced { root, status, head })
+    }
+
+    pub(super) fn status_file(&self, name: StatusName, capabilities: Capabilities) -> StatusFile {
+        let (store, prefix) = (self.status_store.clone(), &self.exporter.config.status_path.prefix);
+        // The probe was of the export path's store; that of the status path is nearly always the same.
+        StatusFile::new(store, prefix, name, self.run, capabilities.guards_writes(), capabilities.checksum)
+    }
+
+    async fn write_intents(&self, plan: &Plan, capabilities: Capabilities) -> Result<(), ExportError> {
+        let part_size = self.exporter.config.part_size_bytes;
+        let intents = plan.steps().filter_map(|step| step.map(|step| intent(step, part_size)).transpose());
+        write_intents(self.ledger_store.clone(), &self.folder, self.run, capabilities.checksum, intents).await
+    }
+
+    fn dirty_root(
+        &self,
+        loaded: Option<&Loaded>,
+        inherited: &Inherited,
+        run: RunRef,
+        capabilities: Capabilities,
+    ) -> Root {
+        let (exporter, config) = (self.exporter, &self.exporter.config);
+        let status = loaded.map(|loaded| &loaded.root.status).filter(|status| status.path == config.status_path);
+        let mut status = status.cloned().unwrap_or_else(|| StatusPlace {
+            path: config.status_path.clone(),
+            names: Vec::new(),
+            newest_success: None,
+        });
+        status.names.push(run.status.clone());
+        let mut runs = inherited.dead.clone();
+        runs.push(run);
+        Root {
+            generation: loaded.map_or(0, |loaded| loaded.root.generation) + 1,
+            export_path: config.export_path.clone(),
+            source: exporter.source.name().to_owned(),
+            commit: loaded.and_then(|loaded| loaded.root.commit.clone()),
+            fingerprint: exporter.fingerprint(),
+            store: capabilities,
+            status,
+            ranges: loaded.map(|loaded| loaded.root.ranges.clone()).unwrap_or_default(),
+            state: State::Dirty(runs),
+            unsettled: loaded.map(|loaded| loaded.root.unsettled.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Ends the status files that nobody else will end: of runs that died, and of a status path that is left.
+    async fn close_dead_files(
+        &self,
+        loaded: Option<&Loaded>,
+        inherited: &Inherited,
+        capabilities: Capabilities,
+    ) -> Result<(), Stop> {
+        let Some(Loaded { root, .. }) = loaded else { return Ok(()) };
+        let config = &self.exporter.config;
+        if root.status.path != config.status_path {
+            return self.close_left_path(root).await;
+        }
+        let dead: BTreeSet<&StatusName> = inherited.dead.iter().map(|run| &run.status).collect();
+        for run in &inherited.dead {
+            let message = "the run died; a later one goes on from here";
+            self.close_file(&run.status, &run.commit, message, capabilities).await?;
+        }
+        // A run that died between its clean swap and its last status: its commit was whole.
+        if root.state == State::Clean
+            && let (Some(newest), Some(commit)) = (root.status.names.last(), &root.commit)
+            && !dead.contains(newest)
+        {
+            self.ensure_success(root, newest, commit, capabilities).await?;
+        }
+        Ok(())
+    }
+
+    async fn close_file(
+        &self,
+        name: &StatusName,
+        commit: &CommitId,
+        message: &str,
+        capabilities: Capabilities,
+    ) -> Result<(), Stop> {
+        let mut file = self.status_file(name.clone(), capabilities);
+        let mut head = match read_head(&*self.status_store, file.key()).await? {
+            Some((head, _)) if matches!(head.status, ExportState::Success | ExportState::Failure) => return Ok(()),
+            Some((head, etag)) => {
+                file = file.seen(etag);
+                head
+            }
+            None => StatusHead {
+                commit: commit.to_string(),
+                export_path: self.exporter.config.export_path.to_string(),
+                source: self.exporter.source.name().to_owned(),
+                ..StatusHead::empty()
+            },
+        };
+        head.status = ExportState::Failure;
+        message.clone_into(&mut head.message);
+        head.finished_at = Some(self.store_now());
+        match file.write(&head, &mut ()).await {
+            // Its own run woke up and ended it; that is as good.
+            Err(StatusError::Store(error)) if error.kind == StoreErrorKind::ConditionFailed => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Readers of a status path that is left must not take its last `success` for what is there now.
+    async fn close_left_path(&self, root: &Root) -> Result<(), Stop> {
+        let Some(newest) = root.status.names.last() else { return Ok(()) };
+        if root.status.path.bucket != *self.status_store.bucket() {
+            tracing::warn!(path = %root.status.path, "the old status path is in another bucket; its last file stays");
+            return Ok(());
+        }
+        let prefix: &Prefix = &root.status.path.prefix;
+        let store: Arc<dyn Store> = self.status_store.clone();
+        let key = prefix.join(&newest.to_string());
+        let Some((mut head, etag)) = read_head(&*store, &key).await? else { return Ok(()) };
+        head.status = ExportState::Failure;
+        head.message = format!("status files moved to {}", self.exporter.config.status_path);
+        let guarded = root.store.guards_writes();
+        let mut file =
+            StatusFile::new(store, prefix, newest.clone(), self.run, guarded, root.store.checksum).seen(etag);
+        file.write(&head, &mut ()).await?;
+        Ok(())
+    }
+
+    /// Deletes old status files that the root records; the next swap drops their names.
+    pub(super) async fn prune_status(&self, root: &mut Root, own: &StatusName) {
+        let keep = self.exporter.config.keep_status.max(1);
+        let mut needed: BTreeSet<StatusName> = root.unsettled.iter().map(|one| one.run.status.clone()).collect();
+        if let State::Dirty(runs) = &root.state {
+            needed.extend(runs.iter().map(|run| run.status.clone()));
+        }
+        needed.extend(root.status.newest_success.clone());
+        needed.insert(own.clone());
+        let excess = root.status.names.len().saturating_sub(keep);
+        let old: Vec<StatusName> =
+            root.status.names.iter().take(excess).filter(|name| !needed.contains(*name)).cloned().collect();
+        for name in old {
+            let key = self.exporter.config.status_path.prefix.join(&name.to_string());
+            match self.status_store.delete(&key, &Condition::Always).await {
+                Ok(()) => root.status.names.retain(|known| *known != name),
+                Err(error) => tracing::warn!(%error, "an old status file could not be deleted; a later run does it"),
+            }
+        }
+    }
+}
+
+fn intent(step: Step, part_size_bytes: u64) -> Option<Intent> {
+    match step.work {
+        Work::Write { entry, headers, .. } => Some(Intent {
+            path: entry.path,
+            kind: IntentKind::Put { content: entry.content, size: entry.size, headers },
+            upload: entry.size > part_size_bytes,
+        }),
+        Work::Delete { path, .. } => Some(Intent { path, kind: IntentKind::Delete, upload: false }),
+        Work::Conflict { .. } | Work::LetGo { .. } | Work::Unreadable { .. } => None,
+    }
+}
+

@@ -1,0 +1,367 @@
+//! Steps 2 to 11 of one attempt, under the lease.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::ledger::{DoneLog, Edit, Loaded, RangeRef, Root, State, StatusName, Unsettled, cleanup, load_root};
+use crate::limits::ByteBudget;
+use crate::model::{CommitId, NoticeKind, RunId};
+use crate::plan::Plan;
+use crate::progress::Phase;
+use crate::spool::Spool;
+use crate::status::{
+    ExportState, ObjectFailure, RecordStream, RecordsListed, StatusError, StatusFile, StatusHead, read_head,
+};
+use crate::store::{Capabilities, StoreErrorKind};
+use crate::transfer::{Outcome as StepOutcome, Outcomes, Owners, Transfer, TransferError, carry_out};
+
+use super::announce::Announced;
+use super::config::StatusRecords;
+use super::journal::{Journal, Written};
+use super::prepare::{Prepared, Reads};
+use super::report::{Counts, Failure, Outcome, Report};
+use super::run::{Stop, unguarded};
+use super::session::{Inherited, Session};
+use super::settle::Settler;
+use super::ExportError;
+
+/// How long a request that was sent may land after its run is over: 15 minutes for which its signature is
+/// good, and 15 for which a store may take a wrong clock for a right one.
+const UNSETTLED_FOR: Duration = Duration::from_secs(30 * 60);
+
+/// Bodies in memory at once, in parts: enough to keep every connection busy while others are being hashed.
+const PARTS_IN_MEMORY: u64 = 24;
+
+impl Session<'_> {
+    pub(super) async fn go(&mut self) -> Result<Report, Stop> {
+        let exporter = self.exporter;
+        let loaded = load_root(&*self.ledger_store, &self.folder).await?;
+        self.take_date(loaded.as_ref());
+        let head = exporter.source.head().await?;
+        let last_status = self.reads().check_place(loaded.as_ref()).await?;
+        let inherited = Inherited::of(loaded.as_ref());
+        if let Some(loaded) = loaded.as_ref().filter(|loaded| exporter.is_at(loaded, &head))
+            && inherited.to_settle().is_empty()
+        {
+            return self.say_success(loaded).await;
+        }
+        let capabilities = self.capabilities(loaded.as_ref()).await?;
+        let prepared =
+            self.reads().prepare(loaded.as_ref(), &inherited, &head, capabilities, last_status).await?;
+        if let Some(loaded) = loaded.as_ref().filter(|loaded| exporter.is_at(loaded, &head))
+            && prepared.plan.is_empty()
+            && prepared.corrections.is_empty()
+        {
+            // Dead runs of long ago left nothing: the root forgets them, and nothing else happens.
+            self.abort_uploads(&inherited).await?;
+            let root = self.without_overdue(&loaded.root);
+            let etag = self.swap(&root, Some(&loaded.etag)).await?;
+            let swapped = Loaded { root, etag, date: loaded.date };
+            let report = self.say_success(&swapped).await?;
+            self.clean_up(&swapped.root).await;
+            return Ok(report);
+        }
+        let Prepared { plan, corrections, last_status } = prepared;
+        let announced = self
+            .announce(loaded.as_ref(), &inherited, &head, capabilities, &plan, last_status.as_ref())
+            .await?;
+        self.abort_uploads(&inherited).await?;
+        let previous = loaded.and_then(|loaded| loaded.root.commit);
+        self.carry_out_and_record(announced, inherited, head, previous, plan, corrections).await
+    }
+
+    pub(super) fn reads(&self) -> Reads<'_> {
+        Reads {
+            exporter: self.exporter,
+            store: self.ledger_store.clone(),
+            status_store: self.status_store.clone(),
+            folder: self.folder.clone(),
+            reader: self.reader.clone(),
+        }
+    }
+
+    async fn abort_uploads(&self, inherited: &Inherited) -> Result<(), ExportError> {
+        let runs = inherited.to_settle();
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let prefix = &self.exporter.config.export_path.prefix;
+        let settler = Settler { store: &self.ledger_store, folder: &self.folder, prefix, ledger_objects: 0 };
+        let aborted = settler.abort_uploads(&runs).await?;
+        if aborted > 0 {
+            tracing::info!(aborted, "multipart uploads of dead runs were aborted");
+        }
+        Ok(())
+    }
+
+    /// The root is at the head already: only the status may be missing.
+    async fn say_success(&self, loaded: &Loaded) -> Result<Report, Stop> {
+        let root = &loaded.root;
+        if let (Some(newest), Some(commit)) = (root.status.names.last(), &root.commit) {
+            self.ensure_success(root, newest, commit, root.store).await?;
+        }
+        Ok(self.exporter.unchanged(loaded, Instant::now()))
+    }
+
+    /// Sees to it that a status file says `success` for the commit that the root holds wholly.
+    pub(super) async fn ensure_success(
+        &self,
+        root: &Root,
+        name: &StatusName,
+        commit: &CommitId,
+        capabilities: Capabilities,
+    ) -> Result<(), Stop> {
+        let mut file = self.status_file(name.clone(), capabilities);
+        let says_so = |head: &StatusHead| head.status == ExportState::Success && head.commit == commit.as_str();
+        let mut head = match read_head(&*self.status_store, file.key()).await? {
+            Some((head, _)) if says_so(&head) => return Ok(()),
+            Some((head, etag)) => {
+                file = file.seen(etag);
+                head
+            }
+            None => StatusHead::empty(),
+        };
+        head.source.clone_from(&root.source);
+        head.export_path = root.export_path.to_string();
+        head.commit = commit.to_string();
+        head.status = ExportState::Success;
+        head.message = "exported; the run died before it could say so".to_owned();
+        head.finished_at = Some(self.store_now());
+        head.kept = root.ranges.iter().map(|range| range.count).sum::<u64>().saturating_sub(head.put + head.copied);
+        head.records = RecordsListed::All;
+        match file.write(&head, &mut self.all_records(&root.ranges)).await {
+            Err(StatusError::Store(error)) if error.kind == StoreErrorKind::ConditionFailed => {
+                let now = read_head(&*self.status_store, file.key()).await?;
+                if now.is_some_and(|(head, _)| says_so(&head)) { Ok(()) } else { Err(StatusError::Store(error).into()) }
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn without_overdue(&self, root: &Root) -> Root {
+        let now = self.store_now();
+        let mut next = root.clone();
+        next.generation += 1;
+        next.unsettled.retain(|one| now < one.until);
+        next
+    }
+
+    async fn carry_out_and_record(
+        &mut self,
+        announced: Announced,
+        inherited: Inherited,
+        commit: CommitId,
+        previous: Option<CommitId>,
+        plan: Plan,
+        corrections: Spool<Edit>,
+    ) -> Result<Report, Stop> {
+        let Announced { root: loaded, mut status, head } = announced;
+        let mut root = loaded.root;
+        let capabilities = root.store;
+        self.prune_status(&mut root, status.name()).await;
+        self.exporter.progress.phase(Phase::Transfer);
+        let transfer = Arc::new(self.transfer(&commit, &inherited, capabilities));
+        let counts = Counts { kept: plan.totals.kept, skipped: plan.totals.skipped, ..Counts::default() };
+        let done = DoneLog::new(self.ledger_store.clone(), self.folder.clone(), self.run, capabilities.checksum);
+        let mut outcomes = Outcomes::default();
+        let mut journal = Journal::new(done, &mut status, head, counts);
+        let carried = carry_out(&transfer, &plan, &mut outcomes, &mut journal).await;
+        let Journal { head, counts, done, .. } = journal;
+        drop(done);
+        let stopped = match carried {
+            Ok(_) => None,
+            Err(error) if ends_at_once(&error) => {
+                self.say_interrupted(&mut status, head, counts, &error).await;
+                return Err(ExportError::from(error).into());
+            }
+            Err(error) => Some(error),
+        };
+        let run = Ran { commit, previous, counts, head, notices: plan.notices.clone(), stopped };
+        self.record(root, loaded.etag, &inherited, run, &mut status, &corrections, &outcomes).await
+    }
+
+    /// Steps 8 to 11.
+    async fn record(
+        &mut self,
+        mut root: Root,
+        etag: crate::model::ETag,
+        inherited: &Inherited,
+        run: Ran,
+        status: &mut StatusFile,
+        corrections: &Spool<Edit>,
+        outcomes: &Outcomes,
+    ) -> Result<Report, Stop> {
+        self.exporter.progress.phase(Phase::Record);
+        let capabilities = root.store;
+        let failed = run.counts.failed > 0 || run.stopped.is_some();
+        let own = match &root.state {
+            State::Dirty(runs) => runs.last().cloned(),
+            State::Clean => None,
+        };
+        root.ranges = self.write_ranges(&root.ranges, corrections, outcomes, capabilities.checksum).await?;
+        let now = self.store_now();
+        root.unsettled.retain(|one| !inherited.overdue.contains(&one.run));
+        let until = now + UNSETTLED_FOR;
+        let timed_out = own.filter(|_| self.timed_out());
+        root.unsettled
+            .extend(inherited.dead.iter().cloned().chain(timed_out).map(|run| Unsettled { run, until }));
+        root.generation += 1;
+        if failed {
+            root.commit = None;
+            root.state = State::Dirty(Vec::new());
+        } else {
+            root.commit = Some(run.commit.clone());
+            root.state = State::Clean;
+            root.status.newest_success = Some(status.name().clone());
+        }
+        self.swap(&root, Some(&etag)).await?;
+        self.exporter.progress.phase(Phase::Finish);
+        let failures = failures(outcomes)?;
+        let head = self.last_head(&run, failed, &failures);
+        let all = self.exporter.config.status_records == StatusRecords::All;
+        let mut changed = Written::new(outcomes);
+        let mut everything;
+        let records: &mut dyn RecordStream = if failed || !all {
+            &mut changed
+        } else {
+            everything = self.all_records(&root.ranges);
+            &mut everything
+        };
+        status.write(&head, records).await?;
+        self.clean_up(&root).await;
+        let Ran { commit, previous, counts, notices, stopped, .. } = run;
+        if let Some(error) = stopped {
+            return Err(ExportError::from(error).into());
+        }
+        Ok(Report {
+            outcome: if failed { Outcome::Failed } else { Outcome::Exported },
+            run: Some(self.run),
+            commit,
+            previous,
+            status_file: Some(status.name().to_string()),
+            counts,
+            notices,
+            failures,
+            let_go: let_go(outcomes)?,
+            unguarded: unguarded(&capabilities),
+            elapsed: Duration::ZERO,
+        })
+    }
+
+    fn last_head(&self, run: &Ran, failed: bool, failures: &[Failure]) -> StatusHead {
+        let mut head = run.head.clone();
+        run.counts.fill(&mut head);
+        head.finished_at = Some(self.store_now());
+        head.status = if failed { ExportState::Failure } else { ExportState::Success };
+        head.message = match (&run.stopped, failed) {
+            (Some(error), _) => format!("{error}; the next run goes on from here"),
+            (None, true) => format!(
+                "{} objects failed, nothing was deleted; the next run tries again. First: {}",
+                run.counts.failed,
+                failures.first().map_or_else(String::new, |one| format!("{}: {}", one.path, one.error)),
+            ),
+            (None, false) => "exported".to_owned(),
+        };
+        head.records = match self.exporter.config.status_records {
+            StatusRecords::All => RecordsListed::All,
+            StatusRecords::Changed => RecordsListed::Changed,
+        };
+        head.errors = failures
+            .iter()
+            .map(|one| ObjectFailure { path: one.path.clone(), error: one.error.clone() })
+            .collect();
+        head
+    }
+
+    fn transfer(&self, commit: &CommitId, inherited: &Inherited, capabilities: Capabilities) -> Transfer {
+        let (exporter, config) = (self.exporter, &self.exporter.config);
+        let concurrency = config.concurrency;
+        Transfer {
+            source: exporter.source.clone(),
+            commit: commit.clone(),
+            store: self.data_store.clone(),
+            prefix: config.export_path.prefix.clone(),
+            owners: Owners { run: self.run, kin: inherited.kin.clone() },
+            capabilities,
+            headers: exporter.headers.clone(),
+            class: config.class.clone(),
+            checksum: config.checksum.unwrap_or(capabilities.checksum),
+            concurrency,
+            part_size_bytes: config.part_size_bytes,
+            overwrite: config.guards.overwrite,
+            lease_taken: self.lease_taken,
+            budget: ByteBudget::new(config.part_size_bytes * PARTS_IN_MEMORY),
+            bandwidth: exporter.bandwidth.clone(),
+            progress: exporter.progress.clone(),
+            cancel: self.cancel.clone(),
+            twins: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Says that the run was stopped with requests under way: nobody knows what they did, so the root stays dirty
+    /// and the next run looks.
+    async fn say_interrupted(&self, status: &mut StatusFile, mut head: StatusHead, counts: Counts, error: &TransferError) {
+        counts.fill(&mut head);
+        head.status = ExportState::Failure;
+        head.message = format!("{error}; the next run goes on from here");
+        head.finished_at = Some(self.store_now());
+        if let Err(error) = status.write(&head, &mut ()).await {
+            tracing::warn!(%error, "the status file could not be ended; the next run does it");
+        }
+    }
+
+    /// Step 11: what no root names any more. What fails here is left for the next run.
+    async fn clean_up(&self, root: &Root) {
+        let ranges: BTreeSet<String> = root.ranges.iter().map(|range: &RangeRef| range.name.clone()).collect();
+        let runs: BTreeSet<RunId> = root.unsettled.iter().map(|one| one.run.run).collect();
+        if let Err(error) = cleanup(&*self.ledger_store, &self.folder, &root.store, &ranges, &runs).await {
+            tracing::warn!(%error, "old files of the ledger could not be deleted; a later run does it");
+        }
+    }
+}
+
+/// What one transfer came to.
+struct Ran {
+    commit: CommitId,
+    previous: Option<CommitId>,
+    counts: Counts,
+    head: StatusHead,
+    notices: BTreeMap<NoticeKind, u64>,
+    stopped: Option<TransferError>,
+}
+
+/// Whether a run that ended so should not try to write down what it did: it may not, or cannot.
+fn ends_at_once(error: &TransferError) -> bool {
+    match error {
+        TransferError::Store(error) => {
+            error.kind == StoreErrorKind::Unreachable || error.kind.is_fatal()
+        }
+        TransferError::Abandoned | TransferError::Spool(_) => true,
+        TransferError::Interrupted => false,
+    }
+}
+
+fn failures(outcomes: &Outcomes) -> Result<Vec<Failure>, ExportError> {
+    let mut found = Vec::new();
+    for outcome in outcomes.turns().flat_map(Spool::iter) {
+        let outcome = outcome?;
+        if let Some(error) = outcome.error() {
+            found.push(Failure { path: outcome.path().clone(), error: error.to_owned() });
+            if found.len() == StatusHead::MOST_ERRORS {
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn let_go(outcomes: &Outcomes) -> Result<Vec<crate::model::RelPath>, ExportError> {
+    let mut found = Vec::new();
+    for outcome in outcomes.turns().flat_map(Spool::iter) {
+        if let StepOutcome::LetGo { path } = outcome? {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,128 @@
+//! What one run holds while it has the lease.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::{LedgerFolder, LedgerReader, Lease, Loaded, Root, RunRef, State, SwapError, swap_root};
+use crate::model::{ETag, RunId};
+use crate::progress::Phase;
+use crate::store::{Capabilities, Fenced, Retrying, Store, StoreTime, probe};
+
+use super::look::has_overdue;
+use super::{ExportError, Exporter};
+
+/// The stores of one run: every write is fenced by its lease, each try of it.
+pub(super) struct Session<'a> {
+    pub(super) exporter: &'a Exporter,
+    pub(super) run: RunId,
+    pub(super) lease_taken: StoreTime,
+    /// For the ledger: never waits behind data.
+    pub(super) ledger_store: Arc<dyn Store>,
+    /// For data.
+    pub(super) data_store: Arc<dyn Store>,
+    /// For status files.
+    pub(super) status_store: Arc<dyn Store>,
+    pub(super) fenced: Vec<Arc<Fenced>>,
+    pub(super) folder: LedgerFolder,
+    pub(super) reader: LedgerReader,
+    pub(super) cancel: CancellationToken,
+    // The store's clock: a date that it gave, and when on ours.
+    date: (StoreTime, Duration),
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(exporter: &'a Exporter, lease: &Lease, run: RunId, cancel: &CancellationToken) -> Self {
+        // Half the ttl: a lease is renewed at a third, so there is always that much left in health.
+        let deadline = exporter.config.lease_ttl / 2;
+        let fence = |store: &Arc<dyn Store>| Arc::new(Fenced::new(store.clone(), lease.watch(), deadline));
+        let (data, status) = (fence(&exporter.store), fence(&exporter.status_store));
+        let retrying = |store: Arc<dyn Store>, limited: bool| -> Arc<dyn Store> {
+            let limiter = limited.then(|| exporter.limiter.clone());
+            Arc::new(Retrying::new(store, exporter.retry.clone(), limiter, exporter.counts.clone()))
+        };
+        let ledger_store = retrying(data.clone(), false);
+        let folder = exporter.folder();
+        Self {
+            exporter,
+            run,
+            lease_taken: lease.taken_at(),
+            reader: LedgerReader::new(ledger_store.clone(), folder.clone(), exporter.config.cache.clone()),
+            ledger_store,
+            data_store: retrying(data.clone(), true),
+            status_store: retrying(status.clone(), false),
+            fenced: vec![data, status],
+            folder,
+            cancel: cancel.clone(),
+            date: (lease.taken_at(), exporter.clock.now()),
+        }
+    }
+
+    /// The store's clock now.
+    pub(super) fn store_now(&self) -> StoreTime {
+        let (date, at) = self.date;
+        date + self.exporter.clock.now().saturating_sub(at)
+    }
+
+    /// Takes the store's clock anew.
+    pub(super) fn take_date(&mut self, loaded: Option<&Loaded>) {
+        if let Some(date) = loaded.and_then(|loaded| loaded.date) {
+            self.date = (date, self.exporter.clock.now());
+        }
+    }
+
+    /// Whether a write of this run was not answered in time, so that it may still land.
+    pub(super) fn timed_out(&self) -> bool {
+        self.fenced.iter().any(|store| store.timed_out_writes())
+    }
+
+    /// What the store can do: as the root says, or as a probe finds.
+    pub(super) async fn capabilities(&self, loaded: Option<&Loaded>) -> Result<Capabilities, ExportError> {
+        if let Some(loaded) = loaded {
+            return Ok(loaded.root.store);
+        }
+        self.exporter.progress.phase(Phase::Lock);
+        let place = self.folder.probe(self.run);
+        Ok(probe(&*self.ledger_store, &place).await?.capabilities)
+    }
+
+    pub(super) async fn swap(&self, root: &Root, expected: Option<&ETag>) -> Result<ETag, SwapError> {
+        swap_root(&*self.ledger_store, &self.folder, root, expected).await
+    }
+}
+
+/// The runs that a root leaves to its next run.
+pub(super) struct Inherited {
+    /// Runs that died, in the order of the root.
+    pub(super) dead: Vec<RunRef>,
+    /// Runs whose last requests cannot land any more.
+    pub(super) overdue: Vec<RunRef>,
+    /// All runs whose objects are ours to replace.
+    pub(super) kin: BTreeSet<RunId>,
+}
+
+impl Inherited {
+    pub(super) fn of(loaded: Option<&Loaded>) -> Self {
+        let Some(loaded) = loaded else {
+            return Self { dead: Vec::new(), overdue: Vec::new(), kin: BTreeSet::new() };
+        };
+        let dead = match &loaded.root.state {
+            State::Clean => Vec::new(),
+            State::Dirty(runs) => runs.clone(),
+        };
+        let unsettled = &loaded.root.unsettled;
+        let is_overdue = |until: StoreTime| loaded.date.is_none_or(|now| now >= until);
+        let overdue = unsettled.iter().filter(|one| is_overdue(one.until)).map(|one| one.run.clone()).collect();
+        let kin = dead.iter().map(|run| run.run).chain(unsettled.iter().map(|one| one.run.run)).collect();
+        debug_assert_eq!(has_overdue(loaded), unsettled.iter().any(|one| is_overdue(one.until)));
+        Self { dead, overdue, kin }
+    }
+
+    /// Runs whose paths must be looked at before anything is planned.
+    pub(super) fn to_settle(&self) -> Vec<RunRef> {
+        // Overdue ones first: a dead run came after them.
+        self.overdue.iter().chain(&self.dead).cloned().collect()
+    }
+}

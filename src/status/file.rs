@@ -1,0 +1,178 @@
+//! One status file, rewritten in place as its run goes on.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::ledger::{Record, StatusName};
+use crate::model::{ContentId, ETag, Mark, ObjectKey, Prefix, RunId};
+use crate::store::{Checksum, Condition, ObjectHeaders, Put, Store, StoreError, StoreErrorKind, Upload, Written};
+
+use super::StatusError;
+use super::head::StatusHead;
+use super::record::write_line;
+
+/// A file longer than this goes in parts of this length: the most that is held in memory of it.
+const PART_BYTES: usize = 16 << 20;
+
+/// Gives the records of a status file one after another.
+#[async_trait]
+pub trait RecordStream: Send {
+    /// Gives the next record.
+    async fn next(&mut self) -> Result<Option<Record>, StatusError>;
+}
+
+/// No records.
+#[async_trait]
+impl RecordStream for () {
+    async fn next(&mut self) -> Result<Option<Record>, StatusError> {
+        Ok(None)
+    }
+}
+
+/// A status file that one run writes.
+pub struct StatusFile {
+    store: Arc<dyn Store>,
+    key: ObjectKey,
+    name: StatusName,
+    run: RunId,
+    etag: Option<ETag>,
+    // One more for each write, so that each bears a mark of its own and a lost reply can be told.
+    writes: u64,
+    guarded: bool,
+    checksum: Checksum,
+}
+
+impl StatusFile {
+    /// Names a file that is not there yet; `guarded`: the store heeds conditions.
+    pub fn new(
+        store: Arc<dyn Store>,
+        prefix: &Prefix,
+        name: StatusName,
+        run: RunId,
+        guarded: bool,
+        checksum: Checksum,
+    ) -> Self {
+        let key = prefix.join(&name.to_string());
+        Self { store, key, name, run, etag: None, writes: 0, guarded, checksum }
+    }
+
+    /// Takes over a file as it was seen.
+    pub fn seen(mut self, etag: ETag) -> Self {
+        self.etag = Some(etag);
+        self
+    }
+
+    /// The name.
+    pub fn name(&self) -> &StatusName {
+        &self.name
+    }
+
+    /// The key.
+    pub fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    /// Writes the file anew: the head, then the records.
+    pub async fn write(&mut self, head: &StatusHead, records: &mut dyn RecordStream) -> Result<(), StatusError> {
+        self.writes += 1;
+        let stamp = blake3::hash(format!("{} {} {}", self.run, self.name, self.writes).as_bytes());
+        let mark = Mark { run: self.run, content: ContentId::Blake3(*stamp.as_bytes()) };
+        let headers = ObjectHeaders {
+            content_type: Some("application/x-ndjson".to_owned()),
+            mark: Some(mark.clone()),
+            ..ObjectHeaders::default()
+        };
+        let condition = match &self.etag {
+            _ if !self.guarded => Condition::Always,
+            None => Condition::Absent,
+            Some(etag) => Condition::Matches(etag.clone()),
+        };
+        let mut body = head.line();
+        let mut parts: Option<Parts> = None;
+        while let Some(record) = records.next().await? {
+            write_line(&record, &mut body);
+            if body.len() >= PART_BYTES {
+                let upload = match &mut parts {
+                    Some(upload) => upload,
+                    None => parts.insert(Parts::begin(self, &headers).await?),
+                };
+                let rest = body.split_off(PART_BYTES);
+                upload.send(self, std::mem::replace(&mut body, rest)).await?;
+            }
+        }
+        let written = match parts {
+            None => {
+                let put = Put { body: body.into(), headers, condition, checksum: self.checksum };
+                self.store.put(&self.key, put).await
+            }
+            Some(mut upload) => {
+                upload.send(self, body).await?;
+                upload.complete(self, &condition).await
+            }
+        };
+        self.etag = Some(self.settle(written, &mark).await?);
+        Ok(())
+    }
+
+    /// Tells a write that was refused from one whose reply was lost.
+    async fn settle(&self, written: Result<Written, StoreError>, mark: &Mark) -> Result<ETag, StatusError> {
+        let error = match written {
+            Ok(written) => return Ok(written.etag),
+            Err(error) => error,
+        };
+        let refused = matches!(
+            error.kind,
+            StoreErrorKind::ConditionFailed | StoreErrorKind::NotFound | StoreErrorKind::NoSuchUpload
+        );
+        if refused || error.kind.is_ambiguous() {
+            match self.store.head(&self.key).await {
+                Ok(meta) if meta.headers.mark.as_ref() == Some(mark) => return Ok(meta.etag),
+                Ok(_) => {}
+                Err(seen) => tracing::debug!(error = %seen, "a status file could not be looked at"),
+            }
+        }
+        Err(error.into())
+    }
+}
+
+/// A file that goes in parts. Dropped before its end, it spawns its own abort.
+struct Parts {
+    store: Arc<dyn Store>,
+    upload: Option<Upload>,
+    sent: Vec<crate::store::Part>,
+}
+
+impl Parts {
+    async fn begin(file: &StatusFile, headers: &ObjectHeaders) -> Result<Self, StoreError> {
+        let upload = file.store.create_upload(&file.key, headers, file.checksum).await?;
+        Ok(Self { store: file.store.clone(), upload: Some(upload), sent: Vec::new() })
+    }
+
+    async fn send(&mut self, file: &StatusFile, body: Vec<u8>) -> Result<(), StoreError> {
+        let upload = self.upload.as_ref().expect("it is under way");
+        let number = u16::try_from(self.sent.len() + 1).expect("160 GB of records are more than any ledger has");
+        self.sent.push(file.store.upload_part(upload, number, body.into(), file.checksum).await?);
+        Ok(())
+    }
+
+    async fn complete(mut self, file: &StatusFile, condition: &Condition) -> Result<Written, StoreError> {
+        let upload = self.upload.as_ref().expect("it is under way");
+        let written = file.store.complete_upload(upload, &self.sent, condition).await?;
+        self.upload = None;
+        Ok(written)
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        let Some(upload) = self.upload.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let store = self.store.clone();
+        runtime.spawn(async move {
+            if let Err(error) = store.abort_upload(&upload).await {
+                tracing::warn!(key = %upload.key, %error, "the upload of a status file could not be aborted");
+            }
+        });
+    }
+}

@@ -1,0 +1,74 @@
+//! Has the store copy what it holds already, where that can be guarded.
+
+use crate::model::Entry;
+use crate::plan::Origin;
+use crate::store::{Condition, CopySource};
+
+use super::Transfer;
+use super::multipart::{COPY_PART_BYTES, PartUpload};
+use super::put::{ObjectError, Sent};
+
+/// Above this a copy goes in parts: a single one of that length may outlive the lease, and cannot be
+/// fenced by an abort.
+const LARGEST_SINGLE_COPY_BYTES: u64 = 256 << 20;
+
+/// The least that a part other than the last may be, so the least that is worth a copy in parts: below,
+/// three requests cost more than sending the bytes.
+const SMALLEST_PART_COPY_BYTES: u64 = 5 << 20;
+
+impl Transfer {
+    /// The object to copy from, where the origin names one and the store can copy it under guard.
+    pub(super) fn copy_source(&self, entry: &Entry, origin: &Origin) -> Option<CopySource> {
+        let (path, etag) = match origin {
+            Origin::Stream => return None,
+            Origin::Object { path, etag } => (path, etag.clone()),
+            Origin::Twin { path } => {
+                // A twin that failed or is not there yet: the bytes are sent again.
+                (path, self.twins.lock().expect("nobody panics while holding it").get(path).cloned()?)
+            }
+        };
+        let capable = &self.capabilities;
+        let whole = capable.copy_source_matches && capable.copy_absent && capable.copy_matches;
+        let parts = capable.part_copy && capable.complete_absent && capable.complete_matches;
+        let fits = if entry.size <= LARGEST_SINGLE_COPY_BYTES && whole {
+            true
+        } else {
+            parts && entry.size >= SMALLEST_PART_COPY_BYTES
+        };
+        let bucket = self.store.bucket().clone();
+        fits.then(|| CopySource { bucket, key: self.key(path), etag, size: entry.size })
+    }
+
+    pub(super) async fn copy(
+        &self,
+        entry: &Entry,
+        from: &CopySource,
+        condition: &Condition,
+    ) -> Result<Sent, ObjectError> {
+        let capable = &self.capabilities;
+        let guarded = capable.copy_source_matches && capable.copy_absent && capable.copy_matches;
+        let written = if entry.size <= LARGEST_SINGLE_COPY_BYTES && guarded {
+            self.store.copy(from, &self.key(&entry.path), condition, &self.object_headers(entry)).await?
+        } else {
+            self.copy_in_parts(entry, from, condition).await?
+        };
+        self.progress.moved(entry.size);
+        Ok(Sent { written, content: entry.content })
+    }
+
+    async fn copy_in_parts(
+        &self,
+        entry: &Entry,
+        from: &CopySource,
+        condition: &Condition,
+    ) -> Result<crate::store::Written, ObjectError> {
+        let mut upload = PartUpload::begin(self, entry).await?;
+        let mut start = 0;
+        while start < entry.size {
+            let end = entry.size.min(start + COPY_PART_BYTES);
+            upload.copy_part(from.clone(), start..end).await?;
+            start = end;
+        }
+        upload.complete(condition).await
+    }
+}

@@ -1,0 +1,174 @@
+//! Brings one object to what the head wants: the loop around sending and looking.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::ledger::{HeadersDigest, Record};
+use crate::model::{ContentHasher, ContentIds, ETag, Entry, ObjectKey, RelPath};
+use crate::plan::{Origin, Replaces};
+use crate::source::{Body, SourceError};
+use crate::store::{Condition, Put, StoreError, StoreErrorKind, Written};
+
+use super::Transfer;
+use super::look::Seen;
+
+/// How often a refused write is looked at and tried again: a lost reply, a kin's object and a file in a
+/// folder's place make three, and somebody who writes the key all the time is a conflict in the end.
+const ROUNDS: u32 = 6;
+
+/// How often a file that changes while it is read is queued again.
+const READS: u32 = 3;
+
+/// How long such a file is left alone before it is read again, times the number of tries.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Why an object did not come to what the head wants.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ObjectError {
+    #[error("{0}")]
+    Conflict(String),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An object that was written.
+pub(super) struct Sent {
+    pub(super) written: Written,
+    pub(super) content: ContentIds,
+}
+
+impl Transfer {
+    /// The key of a path; the plan let only text through.
+    pub(super) fn key(&self, path: &RelPath) -> ObjectKey {
+        self.prefix.key(path).expect("the plan refuses paths that are no text")
+    }
+
+    /// Writes one object; tells whether the store copied it.
+    pub(super) async fn write(
+        &self,
+        entry: &Entry,
+        headers: HeadersDigest,
+        replaces: &Replaces,
+        origin: &Origin,
+    ) -> Result<(Record, bool), ObjectError> {
+        let mut condition = match replaces {
+            Replaces::Nothing => Condition::Absent,
+            Replaces::Object(etag) => Condition::Matches(etag.clone()),
+        };
+        let mut from = self.copy_source(entry, origin);
+        let mut reads = 0;
+        let mut rounds = 0;
+        loop {
+            let copied = from.is_some();
+            let sent = match &from {
+                Some(from) => self.copy(entry, from, &condition).await,
+                None => self.stream(entry, &condition).await,
+            };
+            let error = match sent {
+                Ok(sent) => return Ok((record(entry, headers, sent), copied)),
+                Err(ObjectError::Source(SourceError::Changed { .. })) if reads + 1 < READS => {
+                    reads += 1;
+                    tokio::time::sleep(SETTLE * reads).await;
+                    continue;
+                }
+                Err(ObjectError::Store(error)) if needs_look(&error.kind) => error,
+                // A store or a policy that forbids copies does not forbid to send.
+                Err(ObjectError::Store(error))
+                    if copied && matches!(error.kind, StoreErrorKind::NotSupported | StoreErrorKind::Denied) =>
+                {
+                    from = None;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if from.take().is_some() && !error.kind.is_ambiguous() {
+                // The origin is gone or otherwise now, or the condition does not hold: a PUT will tell.
+                continue;
+            }
+            rounds += 1;
+            match self.look(entry, headers, &condition, &error.kind).await? {
+                Seen::Done(record) => return Ok((*record, copied)),
+                Seen::Conflict(text) => return Err(ObjectError::Conflict(text)),
+                Seen::Again(_) if rounds >= ROUNDS => return Err(error.into()),
+                // Retries are spent already: looking was to learn whether it had landed after all.
+                Seen::Again(_) if error.kind.is_ambiguous() => return Err(error.into()),
+                Seen::Again(next) => condition = next,
+            }
+        }
+    }
+
+    async fn stream(&self, entry: &Entry, condition: &Condition) -> Result<Sent, ObjectError> {
+        if entry.size > self.part_size_bytes {
+            return self.stream_in_parts(entry, condition).await;
+        }
+        let _room = self.budget.acquire(entry.size).await;
+        // Nothing needs to be read of an empty object; a marker is in no source.
+        let body = if entry.size == 0 { Body::Whole(Bytes::new()) } else { self.open(entry).await? };
+        let bytes = read_whole(entry, body).await?;
+        let mut hasher = ContentHasher::new(entry.content, entry.size);
+        hasher.update(&bytes);
+        let content = hasher.finish().ok_or_else(|| changed(entry))?;
+        let honoured = &self.capabilities;
+        let condition = self
+            .effective_condition(&entry.path, condition, honoured.put_absent, honoured.put_matches)
+            .await?;
+        self.spend(entry.size).await;
+        let put = Put { body: bytes, headers: self.object_headers(entry), condition, checksum: self.checksum };
+        let written = self.store.put(&self.key(&entry.path), put).await?;
+        self.progress.moved(entry.size);
+        Ok(Sent { written, content })
+    }
+
+    pub(super) async fn open(&self, entry: &Entry) -> Result<Body, SourceError> {
+        self.source.open(&self.commit, entry).await
+    }
+
+    /// Waits until the bandwidth allows so many bytes.
+    pub(super) async fn spend(&self, bytes: u64) {
+        if let Some(bandwidth) = &self.bandwidth {
+            bandwidth.take(bytes).await;
+        }
+    }
+
+    /// Remembers the etag of an object that others of this plan are copied from.
+    pub(super) fn note_twin(&self, path: &RelPath, etag: &ETag) {
+        self.twins.lock().expect("nobody panics while holding it").insert(path.clone(), etag.clone());
+    }
+}
+
+pub(super) fn changed(entry: &Entry) -> ObjectError {
+    SourceError::Changed { path: entry.path.clone() }.into()
+}
+
+fn needs_look(kind: &StoreErrorKind) -> bool {
+    matches!(kind, StoreErrorKind::ConditionFailed | StoreErrorKind::NotFound | StoreErrorKind::Conflict)
+        || kind.is_ambiguous()
+}
+
+fn record(entry: &Entry, headers: HeadersDigest, sent: Sent) -> Record {
+    Record {
+        path: entry.path.clone(),
+        etag: sent.written.etag,
+        size: entry.size,
+        content: sent.content,
+        headers,
+        version_id: sent.written.version_id.map(Into::into),
+    }
+}
+
+async fn read_whole(entry: &Entry, mut body: Body) -> Result<Bytes, ObjectError> {
+    if let Body::Whole(bytes) = body {
+        return if bytes.len() as u64 == entry.size { Ok(bytes) } else { Err(changed(entry)) };
+    }
+    let mut all = BytesMut::with_capacity(usize::try_from(entry.size).expect("at most a part"));
+    while let Some(chunk) = body.next_chunk().await? {
+        if all.len() as u64 + chunk.len() as u64 > entry.size {
+            return Err(changed(entry));
+        }
+        all.extend_from_slice(&chunk);
+    }
+    if all.len() as u64 == entry.size { Ok(all.freeze()) } else { Err(changed(entry)) }
+}
