@@ -13,4 +13,5 @@ pub mod progress;
 pub mod source;
 pub mod store;
 pub mod ledger;
+pub mod plan;
 pub mod export;
