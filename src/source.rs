@@ -6,10 +6,14 @@ pub mod faulty;
 mod filter;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
+#[cfg(feature = "git")]
+pub mod git;
+mod policy;
 mod stream;
 
 pub use error::SourceError;
 pub use filter::{Filter, FilterError};
+pub use policy::{LfsPolicy, SkipOrError, SymlinkPolicy};
 pub use stream::{Body, EntrySink, EntryStream, Item, Sink, Stream, channel};
 
 use std::num::NonZeroUsize;
