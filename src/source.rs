@@ -1,11 +1,15 @@
 //! Where a branch lives: the seam behind which Git, directories and (later) lakeFS stand.
 
+mod dir;
 mod error;
 mod filter;
+mod policy;
 mod stream;
 
+pub use dir::{DirConfig, DirSource};
 pub use error::SourceError;
 pub use filter::{Filter, FilterError};
+pub use policy::{SkipOrError, SymlinkPolicy};
 pub use stream::{Body, EntrySink, EntryStream, Item, Sink, Stream, channel};
 
 use std::num::NonZeroUsize;
