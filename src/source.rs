@@ -1,5 +1,6 @@
 //! Where a branch lives: the seam behind which Git, directories and (later) lakeFS stand.
 
+mod dir;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
@@ -11,9 +12,11 @@ pub mod git;
 mod policy;
 mod stream;
 
+pub use dir::{DirConfig, DirSource};
 pub use error::SourceError;
 pub use filter::{Filter, FilterError};
 pub use policy::{LfsPolicy, SkipOrError, SymlinkPolicy};
+pub use policy::{SkipOrError, SymlinkPolicy};
 pub use stream::{Body, EntrySink, EntryStream, Item, Sink, Stream, channel};
 
 use std::num::NonZeroUsize;

@@ -122,6 +122,20 @@ pub enum SourceError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// The directory was replaced, unmounted or deleted since it was opened: not an empty tree.
+    #[error("{}: replaced, unmounted or deleted while lakesync ran; look at it, then run again", path.display())]
+    RootChanged {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A directory has no history: only what its newest scan saw can be read.
+    #[error("{name}: no longer as it was at {}; run again to publish it as it is now", commit.as_str())]
+    CommitGone {
+        /// The source.
+        name: String,
+        /// What was asked for.
+        commit: CommitId,
+    },
     /// The producer of a stream died.
     #[error("the source stopped before its end")]
     Interrupted,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::SourceError;
-use crate::model::{Entry, Notice};
+use crate::model::{Entry, Notice, RelPath};
 
 /// How many items travel in one message: enough that the channel costs nothing beside an entry, few
 /// enough that a batch stays below a megabyte.
@@ -20,6 +20,15 @@ pub enum Item<T> {
     Entry(T),
     /// Something to be counted.
     Notice(Notice),
+    /// Something that is in the tree and cannot be read, so that nobody knows what it holds: the others go
+    /// out, this path fails, and nothing may be deleted in this run, since whatever the ledger holds at or
+    /// below it may still be there.
+    Failed {
+        /// The file, or a folder and all below it: a folder's path ends in `/`, as it is sorted.
+        path: RelPath,
+        /// Why, in words, without the path.
+        error: String,
+    },
 }
 
 /// The entries of one tree, sorted by path bytes.

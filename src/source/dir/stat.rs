@@ -1,0 +1,97 @@
+//! What the file system says of a file, as far as it tells whether the file is still the same.
+
+use std::os::fd::AsFd;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{AtFlags, FileType};
+use serde::{Deserialize, Serialize};
+
+/// A point in time as file systems keep it: whole seconds since 1970, and nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Stamp {
+    pub(super) seconds: i64,
+    pub(super) nanoseconds: u32,
+}
+
+impl Stamp {
+    /// This machine's clock. A clock before 1970 counts as 1970, which makes every file look too new to
+    /// be trusted.
+    pub(super) fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(
+            Self {
+                seconds: 0,
+                nanoseconds: 0,
+            },
+            |since| Self {
+                seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+                nanoseconds: since.subsec_nanos(),
+            },
+        )
+    }
+
+    /// Whether this lies more than `seconds` before `other`.
+    pub(super) fn is_older_than(self, other: Self, seconds: i64) -> bool {
+        let limit = Self {
+            seconds: other.seconds.saturating_sub(seconds),
+            ..other
+        };
+        self < limit
+    }
+}
+
+/// Which file or folder it is, whatever its name.
+pub(super) type Identity = (u64, u64);
+
+/// What changes whenever a file's bytes do, save within one tick of the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileStat {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    pub(super) modified: Stamp,
+    /// When the inode was last changed. No program can set it, so an edit that puts the old time of
+    /// modification back still shows here.
+    pub(super) changed: Stamp,
+    pub(super) mode: u32,
+}
+
+impl FileStat {
+    /// Asks about an open file.
+    pub(super) fn of(file: impl AsFd) -> std::io::Result<Self> {
+        Ok(Self::from_raw(&rustix::fs::fstat(file)?))
+    }
+
+    /// Asks about a name in a folder, without following a link.
+    pub(super) fn at(folder: impl AsFd, name: &[u8]) -> std::io::Result<Self> {
+        let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Self::from_raw(&stat))
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        (self.device, self.inode)
+    }
+
+    pub(super) fn kind(&self) -> FileType {
+        FileType::from_raw_mode(self.mode)
+    }
+
+    // The widths of these fields differ between systems.
+    #[allow(clippy::unnecessary_cast)]
+    fn from_raw(raw: &rustix::fs::Stat) -> Self {
+        Self {
+            device: raw.st_dev as u64,
+            inode: raw.st_ino as u64,
+            size: raw.st_size as u64,
+            modified: Stamp {
+                seconds: raw.st_mtime as i64,
+                nanoseconds: raw.st_mtime_nsec as u32,
+            },
+            changed: Stamp {
+                seconds: raw.st_ctime as i64,
+                nanoseconds: raw.st_ctime_nsec as u32,
+            },
+            mode: raw.st_mode as u32,
+        }
+    }
+}
