@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import typing
 import urllib.error
 import urllib.request
 
@@ -35,6 +36,13 @@ REGION = "us-east-1"
 
 class ServerError(Exception):
     """The server did not come up; the text says why and where its log was."""
+
+
+class Server(typing.NamedTuple):
+    """Where a running server is found."""
+
+    endpoint: str
+    pid: int
 
 
 def free_ports(count):
@@ -154,7 +162,7 @@ def make_bucket(endpoint, bucket):
 
 @contextlib.contextmanager
 def seaweedfs(bucket):
-    """A running server with one bucket; gives its endpoint."""
+    """A running server with one bucket; gives its endpoint and the id of its process."""
     weed = BIN / "weed"
     if not weed.exists():
         raise ServerError(f"{weed} is missing; run tools/servers.sh")
@@ -181,7 +189,7 @@ def seaweedfs(bucket):
                 raise ServerError("SeaweedFS did not start; the end of its log:\n" + "\n".join(tail))
             time.sleep(0.1)
         make_bucket(endpoint, bucket)
-        yield endpoint
+        yield Server(endpoint, process.pid)
     finally:
         if process is not None:
             stop(process)
@@ -199,8 +207,8 @@ def main():
     # A TERM must run the `finally` above as a Ctrl-C does, or the server would outlive us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with seaweedfs(asked.bucket) as endpoint:
-            return subprocess.run(asked.command, env=environment(endpoint), check=False).returncode
+        with seaweedfs(asked.bucket) as server:
+            return subprocess.run(asked.command, env=environment(server.endpoint), check=False).returncode
     except ServerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
