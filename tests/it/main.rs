@@ -1,6 +1,9 @@
 //! The one integration binary: linking the AWS SDK once is enough.
 
-#![allow(clippy::unwrap_used, reason = "clippy lets a test panic, but not the functions beside it")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy lets a test panic, but not the functions beside it"
+)]
 
 mod layers;
 mod semantics_doc;
