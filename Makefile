@@ -1,0 +1,38 @@
+# Thin on purpose: the work is in tools/, where it can be linted and run alone.
+.DEFAULT_GOAL := help
+.PHONY: help demo deps test lint bench docs audit clean
+MAKEFLAGS += --no-print-directory
+
+help:
+	@echo 'make demo    show an export, a commit more and a run with nothing to do, on a server of its own'
+	@echo 'make test    everything that CI asks for: lints, tests, documentation'
+	@echo 'make lint    format, clippy, scripts'
+	@echo 'make bench   the benches, then lakesync beside s5cmd, rclone and aws (long; PEERS="--only many" for a part)'
+	@echo 'make docs    the documentation of the library, into target/doc'
+	@echo 'make audit   bans, licences and sources of the dependencies'
+	@echo 'make deps    install the Debian packages that the tests need (as root)'
+	@echo 'make clean   remove what was built and the test servers'
+
+demo:
+	@tools/demo.sh
+
+deps:
+	@tools/deps.sh
+
+test:
+	@tools/test.sh
+
+lint:
+	@tools/lint.sh
+
+bench:
+	@tools/bench.sh $(PEERS)
+
+docs:
+	@tools/docs.sh
+
+audit:
+	@tools/audit.sh
+
+clean:
+	rm -rf target .servers
