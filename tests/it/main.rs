@@ -1,1 +1,9 @@
 //! The one integration binary: linking the AWS SDK once is enough.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is tests; clippy.toml's switch knows only functions that say so"
+)]
+
+mod servers;
+mod wire;
