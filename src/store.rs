@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod error;
+pub mod probe;
 mod request;
 
 pub use capabilities::Capabilities;
@@ -59,13 +60,14 @@ pub trait Store: Send + Sync {
         checksum: Checksum,
     ) -> Result<Upload, StoreError>;
 
-    /// Sends a part; numbers start at 1.
+    /// Sends a part; numbers start at 1. `checksum_value` is as in [`Put`].
     async fn upload_part(
         &self,
         upload: &Upload,
         number: u16,
         body: Bytes,
         checksum: Checksum,
+        checksum_value: Option<String>,
     ) -> Result<Part, StoreError>;
 
     /// Has the store copy a part from an object.

@@ -87,6 +87,9 @@ pub struct Put {
     pub condition: Condition,
     /// Which checksum to send.
     pub checksum: Checksum,
+    /// Its value as it goes into the header (base64), where the caller has it already; a store computes it
+    /// otherwise, and never doubts the one given.
+    pub checksum_value: Option<String>,
 }
 
 impl Put {
@@ -97,6 +100,7 @@ impl Put {
             headers: ObjectHeaders::default(),
             condition,
             checksum: Checksum::None,
+            checksum_value: None,
         }
     }
 }
