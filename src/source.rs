@@ -1,7 +1,11 @@
 //! Where a branch lives: the seam behind which Git, directories and (later) lakeFS stand.
 
 mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod faulty;
 mod filter;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
 mod stream;
 
 pub use error::SourceError;

@@ -6,6 +6,10 @@
 
 mod capabilities;
 mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod faulty;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
 pub mod probe;
 mod request;
 

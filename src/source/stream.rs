@@ -75,6 +75,18 @@ impl<T> Stream<T> {
         }
     }
 
+    /// Makes a stream that gives these items and then fails.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn ready_until(items: Vec<T>, error: SourceError) -> Self {
+        let (sender, batches) = mpsc::channel(1);
+        sender.try_send(Err(error)).expect("a new channel has room");
+        Self {
+            batches,
+            batch: items.into_iter(),
+            ended: false,
+        }
+    }
+
     /// Gives the next item; `None` at the end of a whole stream.
     pub async fn next(&mut self) -> Result<Option<T>, SourceError> {
         loop {
