@@ -5,6 +5,7 @@
 //! `Retrying` (again, later) around `Fenced` (only under a living lease) around the store itself.
 
 mod capabilities;
+mod checksum;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
@@ -12,13 +13,16 @@ pub mod faulty;
 pub mod memory;
 pub mod probe;
 mod request;
+mod s3;
 
 pub use capabilities::Capabilities;
+pub use checksum::checksum_base64;
 pub use error::{StoreError, StoreErrorKind};
 pub use request::{
     BucketFacts, Checksum, Condition, CopySource, Fetched, Listed, Listing, ObjectHeaders, ObjectMeta, Part, Put,
     RequestKind, StoreTime, Upload, UploadListing, Versioning, WriteClass, Written,
 };
+pub use s3::{Addressing, ProxyConfig, S3Config, S3ConfigError, S3Store};
 
 use std::ops::Range;
 
