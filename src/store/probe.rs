@@ -2,7 +2,7 @@
 //! does not know it ignores.
 //!
 //! Each conditional write is tried both ways: where its condition holds it must be done, where it does not
-//! it must be refused with 412. On a store that can do everything this takes 30 requests, at most six at
+//! it must be refused with 412. On a store that can do everything this takes 31 requests, at most six at
 //! a time; each thing that a store cannot do costs a few more.
 
 mod checksums;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures::future::{try_join, try_join3};
 
-use super::{Capabilities, Store, StoreError};
+use super::{Capabilities, Checksum, Store, StoreError};
 use crate::model::ObjectKey;
 use desk::Desk;
 
@@ -66,8 +66,8 @@ async fn examine(desk: &Desk<'_>) -> Result<Probed, StoreError> {
     let first = guards::first_put(desk).await?;
     let ((put, source), verified_on_put, odd) = try_join3(
         guards::puts(desk, first),
-        checksums::verified_on_put(desk, &checksums::BEST_FIRST),
-        guards::odd_keys(desk),
+        checksums::verified_on_put(desk, &Checksum::BEST_FIRST),
+        guards::odd_key(desk),
     )
     .await?;
     let (copy, (part_copy, upload), beside) = try_join3(
@@ -108,13 +108,14 @@ async fn examine(desk: &Desk<'_>) -> Result<Probed, StoreError> {
         delete_matches: delete_matches && !listed.contains(&copied.key),
         delete_many: batch.accepted,
         delete_many_matches: batch.matches && !listed.contains(&source.key) && listed.contains(&upload.left.key),
-        file_beside_folder: beside.iter().all(kept),
-        odd_keys: odd.iter().all(kept),
+        file_beside_folder: beside.tried.iter().all(kept),
+        absent_over_folder: beside.absent_over_folder,
+        odd_keys: kept(&odd),
         checksum: upload.checksum,
     };
     let mut leftovers = desk.clear(&listed, capabilities.delete_many).await?;
-    if !capabilities.odd_keys {
-        // A store that stores other keys than it is given may also delete others than it is told to.
+    if odd.1 && !capabilities.odd_keys {
+        // A store that keeps another key than it was given may also delete another than it is told to.
         leftovers = desk.list().await?.into_iter().collect();
     }
     Ok(Probed {

@@ -44,6 +44,11 @@ pub enum Checksum {
     None,
 }
 
+impl Checksum {
+    /// All that are one, the best first: the fastest, and MD5 before the slow SHA-256.
+    pub const BEST_FIRST: [Self; 5] = [Self::Crc64Nvme, Self::Crc32c, Self::Crc32, Self::Md5, Self::Sha256];
+}
+
 /// The headers and metadata of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectHeaders {

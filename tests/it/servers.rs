@@ -13,6 +13,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
 use lakesync::model::Bucket;
+use lakesync::store::{Keys, S3Config, S3Store};
 
 use recipe::Recipe;
 
@@ -99,6 +100,19 @@ impl Server {
 }
 
 impl TestBucket {
+    /// The store as lakesync sees it, through another door such as a wire that counts.
+    pub async fn store_at(&self, endpoint: &str) -> S3Store {
+        let mut config = S3Config::new(self.bucket.clone());
+        config.endpoint_url = Some(endpoint.to_owned());
+        config.region = Some(self.server.region.to_owned());
+        config.keys = Some(Keys {
+            access_key_id: self.server.access_key.to_owned(),
+            secret_access_key: self.server.secret_key.to_owned(),
+            session_token: None,
+        });
+        S3Store::connect(config).await.unwrap()
+    }
+
     /// All its keys, sorted as bytes.
     pub async fn keys(&self) -> Vec<String> {
         let client = self.server.client();

@@ -6,16 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::desk::{Desk, body};
 use crate::store::{Checksum, Put, StoreError, StoreErrorKind};
 
-/// All that there are, the best first: the fastest, and MD5 before the slow SHA-256.
-pub const BEST_FIRST: [Checksum; 5] = [
-    Checksum::Crc64Nvme,
-    Checksum::Crc32c,
-    Checksum::Crc32,
-    Checksum::Md5,
-    Checksum::Sha256,
-];
-
-/// Finds the first of some checksums that the store verifies on `PutObject`; `None` where it verifies none.
+/// Finds the first of some checksums that the store verifies on `PutObject`; none where it verifies none.
 pub async fn verified_on_put(desk: &Desk<'_>, candidates: &[Checksum]) -> Result<Checksum, StoreError> {
     for &checksum in candidates {
         let key = desk.key(&format!("s-{checksum:?}"));

@@ -101,6 +101,11 @@ impl<'a> Desk<'a> {
             StoreErrorKind::ConditionFailed => Ok(Outcome::Refused),
             // A bug of the store, then: the requests beside this one were answered.
             StoreErrorKind::Unavailable | StoreErrorKind::NoReply if self.last_try => Ok(Outcome::Failed(error)),
+            // Credentials and region were right for the first write: such a store reads a key in another way
+            // than it is signed, or sends us to the key that it likes better.
+            StoreErrorKind::BadCredentials | StoreErrorKind::WrongRegion { .. } if self.fresh.get().is_some() => {
+                Ok(Outcome::Failed(error))
+            }
             kind if kind.is_fatal() || kind.is_transient() => Err(error),
             _ => Ok(Outcome::Failed(error)),
         }
@@ -174,21 +179,26 @@ impl<'a> Desk<'a> {
         for upload in &open {
             self.abort(upload).await?;
         }
-        let mut left: Vec<_> = listed.iter().cloned().collect();
-        if many && !left.is_empty() {
-            let batch: Vec<_> = left.iter().map(|key| (key.clone(), None)).collect();
+        // No XML can name a control character, so that one such key spoils a batch.
+        let in_batch = |key: &&ObjectKey| many && !key.as_str().contains(char::is_control);
+        let (batch, mut left): (Vec<_>, Vec<_>) = listed.iter().partition(in_batch);
+        if !batch.is_empty() {
+            let keys: Vec<_> = batch.iter().map(|key| ((*key).clone(), None)).collect();
             // Where the batch fails, or an object in it, the deletes below try again one by one.
-            if let Outcome::Done(outcomes) = self.judge(self.store.delete_many(&batch).await)? {
-                let failed = left.into_iter().zip(outcomes).filter(|(_, outcome)| !gone(outcome));
-                left = failed.map(|(key, _)| key).collect();
+            match self.judge(self.store.delete_many(&keys).await)? {
+                Outcome::Done(outcomes) => {
+                    let failed = batch.into_iter().zip(outcomes).filter(|(_, outcome)| !gone(outcome));
+                    left.extend(failed.map(|(key, _)| key));
+                }
+                Outcome::Refused | Outcome::Failed(_) => left.extend(batch),
             }
         }
         Ok(self.delete_each(left).await)
     }
 
     /// Deletes keys one by one; gives those that could not be deleted.
-    async fn delete_each(&self, keys: Vec<ObjectKey>) -> Vec<ObjectKey> {
-        let deletes = keys.into_iter().map(async |key| {
+    async fn delete_each(&self, keys: Vec<&ObjectKey>) -> Vec<ObjectKey> {
+        let deletes = keys.into_iter().cloned().map(async |key| {
             let outcome = self.store.delete(&key, &Condition::Always).await;
             if let Err(error) = &outcome {
                 tracing::warn!(%error, "a probe's object is left behind");

@@ -26,8 +26,12 @@ pub struct FoundBatch {
     pub matches: bool,
 }
 
-/// Keys that were tried, each with whether the store took it.
-pub type Tried = Vec<(ObjectKey, bool)>;
+/// What was found of objects beside folders.
+pub struct FoundFolders {
+    pub absent_over_folder: bool,
+    /// The keys, each with whether the store took it.
+    pub tried: Vec<(ObjectKey, bool)>,
+}
 
 /// Writes the first object; with it the lack of rights shows, and whether `If-None-Match: *` may be sent.
 pub async fn first_put(desk: &Desk<'_>) -> Result<(Left, bool), StoreError> {
@@ -46,6 +50,7 @@ pub async fn first_put(desk: &Desk<'_>) -> Result<(Left, bool), StoreError> {
         Outcome::Refused | Outcome::Failed(_) => {}
     }
     let written = must(desk.put(&key, b'1', Condition::Always).await?)?;
+    desk.set_fresh(Condition::Always);
     Ok((made(written.etag), false))
 }
 
@@ -146,12 +151,8 @@ pub async fn delete_many(desk: &Desk<'_>, kept: &Left, deleted: &Left) -> Result
         (deleted.key.clone(), Some(deleted.etag.clone())),
     ];
     if let Outcome::Done(outcomes) = desk.judge(desk.store.delete_many(&batch).await)? {
-        let refused = |outcome: &Result<(), StoreError>| {
-            outcome
-                .as_ref()
-                .is_err_and(|error| error.kind == StoreErrorKind::ConditionFailed)
-        };
-        let matches = matches!(&outcomes[..], [first, second] if refused(first) && second.is_ok());
+        let outcomes: Result<Vec<_>, _> = outcomes.into_iter().map(|outcome| desk.judge(outcome)).collect();
+        let matches = matches!(&outcomes?[..], [Outcome::Refused, Outcome::Done(())]);
         return Ok(FoundBatch {
             accepted: true,
             matches,
@@ -166,25 +167,34 @@ pub async fn delete_many(desk: &Desk<'_>, kept: &Left, deleted: &Left) -> Result
     })
 }
 
-/// Writes an object where there is a folder, and one below an object.
-pub async fn file_beside_folder(desk: &Desk<'_>) -> Result<Tried, StoreError> {
-    try_keys(desk, &["k", "k/1/below"]).await
+/// Writes an object below another, and one where there is a folder.
+pub async fn file_beside_folder(desk: &Desk<'_>) -> Result<FoundFolders, StoreError> {
+    // Not below the first object: a store may be confused by that, and others copy from it meanwhile.
+    let mut tried = vec![try_key(desk, "f").await?, try_key(desk, "f/below").await?];
+    let key = desk.key("k");
+    let mut over = desk.put(&key, b'5', desk.fresh()).await?;
+    let absent_over_folder = !over.is_refused();
+    if over.is_refused() {
+        over = desk.put(&key, b'5', Condition::Always).await?;
+    }
+    tried.push((key, over.is_done()));
+    Ok(FoundFolders {
+        absent_over_folder,
+        tried,
+    })
 }
 
-/// Writes two keys that hold all that is odd between them; both are listed back only where nothing is changed.
+/// Writes a key that holds all that is odd; it is listed back only where nothing of it is changed.
 ///
 /// Where `..` is taken for a step up, it stays below the probe's folder.
-pub async fn odd_keys(desk: &Desk<'_>) -> Result<Tried, StoreError> {
-    try_keys(desk, &["o//1/./2/../3", "o/\u{1}4/"]).await
+pub async fn odd_key(desk: &Desk<'_>) -> Result<(ObjectKey, bool), StoreError> {
+    try_key(desk, "o//1/./2/../3\u{1}/").await
 }
 
-async fn try_keys(desk: &Desk<'_>, names: &[&str]) -> Result<Tried, StoreError> {
-    let puts = names.iter().map(async |name| {
-        let key = desk.key(name);
-        let accepted = desk.put(&key, b'5', desk.fresh()).await?.is_done();
-        Ok((key, accepted))
-    });
-    futures::future::try_join_all(puts).await
+async fn try_key(desk: &Desk<'_>, name: &str) -> Result<(ObjectKey, bool), StoreError> {
+    let key = desk.key(name);
+    let accepted = desk.put(&key, b'5', desk.fresh()).await?.is_done();
+    Ok((key, accepted))
 }
 
 /// What must work on any store.

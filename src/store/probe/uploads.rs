@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::checksums::{BEST_FIRST, is_rejected, verified_on_put, wrong_value};
+use super::checksums::{is_rejected, verified_on_put, wrong_value};
 use super::desk::{BODY_BYTES, Desk, Left, Outcome, body};
 use crate::model::{ETag, ObjectKey};
 use crate::store::{Checksum, Condition, Part, StoreError, StoreErrorKind, Upload};
@@ -83,7 +83,7 @@ pub async fn conditions(desk: &Desk<'_>, object: Left, verified_on_put: Checksum
         if try_with(desk, &mut found).await? || found.checksum == Checksum::None {
             return Ok(found);
         }
-        let next = BEST_FIRST
+        let next = Checksum::BEST_FIRST
             .iter()
             .skip_while(|checksum| **checksum != found.checksum)
             .skip(1);
