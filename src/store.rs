@@ -13,6 +13,7 @@ pub mod faulty;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod limiter;
+pub mod probe;
 mod request;
 mod retry;
 mod s3;
@@ -73,13 +74,14 @@ pub trait Store: Send + Sync {
         checksum: Checksum,
     ) -> Result<Upload, StoreError>;
 
-    /// Sends a part; numbers start at 1.
+    /// Sends a part; numbers start at 1. `checksum_value` is as in [`Put`].
     async fn upload_part(
         &self,
         upload: &Upload,
         number: u16,
         body: Bytes,
         checksum: Checksum,
+        checksum_value: Option<String>,
     ) -> Result<Part, StoreError>;
 
     /// Has the store copy a part from an object.

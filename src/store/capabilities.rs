@@ -31,6 +31,9 @@ pub struct Capabilities {
     pub delete_many_matches: bool,
     /// `a` and `a/b` can both be objects.
     pub file_beside_folder: bool,
+    /// `PutObject` of `a` with `If-None-Match: *` is done where there is `a/b` and no `a`. SeaweedFS answers 412,
+    /// and goes on for a while after `a/b` is deleted; without the condition it writes.
+    pub absent_over_folder: bool,
     /// Keys with empty, `.` and `..` segments and control characters are listed back as they were written.
     pub odd_keys: bool,
     /// The best checksum that the store verifies on `PutObject` and on `UploadPart`.
@@ -52,6 +55,7 @@ impl Capabilities {
         delete_many: true,
         delete_many_matches: true,
         file_beside_folder: true,
+        absent_over_folder: true,
         odd_keys: true,
         checksum: Checksum::Crc64Nvme,
     };

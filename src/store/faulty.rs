@@ -264,13 +264,13 @@ impl Store for FaultyStore {
         number: u16,
         body: Bytes,
         checksum: Checksum,
+        checksum_value: Option<String>,
     ) -> Result<Part, StoreError> {
         let call = self.next_call(RequestKind::UploadPart, Some(&upload.key), body.len());
         let (inner, upload) = (self.inner.clone(), upload.clone());
-        self.act(
-            call,
-            async move { inner.upload_part(&upload, number, body, checksum).await },
-        )
+        self.act(call, async move {
+            inner.upload_part(&upload, number, body, checksum, checksum_value).await
+        })
         .await
     }
 

@@ -44,6 +44,11 @@ pub enum Checksum {
     None,
 }
 
+impl Checksum {
+    /// All that are one, the best first: the fastest, and MD5 before the slow SHA-256.
+    pub const BEST_FIRST: [Self; 5] = [Self::Crc64Nvme, Self::Crc32c, Self::Crc32, Self::Md5, Self::Sha256];
+}
+
 /// The headers and metadata of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectHeaders {
@@ -87,6 +92,9 @@ pub struct Put {
     pub condition: Condition,
     /// Which checksum to send.
     pub checksum: Checksum,
+    /// Its value as it goes into the header (base64), where the caller has it already; a store computes it
+    /// otherwise, and never doubts the one given.
+    pub checksum_value: Option<String>,
 }
 
 impl Put {
@@ -97,6 +105,7 @@ impl Put {
             headers: ObjectHeaders::default(),
             condition,
             checksum: Checksum::None,
+            checksum_value: None,
         }
     }
 }

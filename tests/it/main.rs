@@ -10,3 +10,11 @@ mod git_source;
 mod layers;
 mod semantics_doc;
 mod status_doc;
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is tests; clippy.toml's switch knows only functions that say so"
+)]
+
+mod probe;
+mod servers;
+mod wire;

@@ -185,7 +185,7 @@ async fn every_method_asks_the_script_and_names_itself_rightly() {
         store.copy(&from, &name, &condition, &headers).map(told).boxed(),
         store.create_upload(&name, &headers, Checksum::None).map(told).boxed(),
         store
-            .upload_part(&upload, 1, Bytes::new(), Checksum::None)
+            .upload_part(&upload, 1, Bytes::new(), Checksum::None, None)
             .map(told)
             .boxed(),
         store.upload_part_copy(&upload, 1, &from, 0..1).map(told).boxed(),
@@ -247,7 +247,7 @@ async fn without_faults_every_method_reaches_the_store_as_it_was_called() {
         .unwrap();
     let upload = store.create_upload(&key("c"), &headers, Checksum::None).await.unwrap();
     let first = store
-        .upload_part(&upload, 1, Bytes::from_static(b"xy"), Checksum::None)
+        .upload_part(&upload, 1, Bytes::from_static(b"xy"), Checksum::None, None)
         .await
         .unwrap();
     let second = store.upload_part_copy(&upload, 2, &from, 1..3).await.unwrap();

@@ -134,9 +134,11 @@ impl Store for MemoryStore {
         upload: &Upload,
         number: u16,
         body: Bytes,
-        _checksum: Checksum,
+        checksum: Checksum,
+        checksum_value: Option<String>,
     ) -> Result<Part, StoreError> {
         self.answer(RequestKind::UploadPart, Some(&upload.key), |state| {
+            state.verify(checksum, checksum_value.as_deref(), &body)?;
             state.upload_part(upload, number, body)
         })
         .await

@@ -8,8 +8,8 @@ use super::StoredObject;
 use super::state::{PendingUpload, State, multipart_etag, single_etag};
 use crate::model::{ETag, Mark, ObjectKey};
 use crate::store::{
-    Condition, CopySource, Listed, Listing, ObjectHeaders, ObjectMeta, Part, Put, RequestKind, StoreErrorKind, Upload,
-    UploadListing, Written,
+    Checksum, Condition, CopySource, Listed, Listing, ObjectHeaders, ObjectMeta, Part, Put, RequestKind,
+    StoreErrorKind, Upload, UploadListing, Written, checksum_base64,
 };
 
 type Answer<T> = Result<T, StoreErrorKind>;
@@ -20,6 +20,7 @@ const METADATA_LIMIT_BYTES: usize = 2_048;
 impl State {
     pub fn put(&mut self, key: &ObjectKey, put: Put) -> Answer<Written> {
         let key = self.kept_key(key)?;
+        self.verify(put.checksum, put.checksum_value.as_deref(), &put.body)?;
         self.check_headers(RequestKind::Put, &key, &put.headers)?;
         let can = self.settings.capabilities;
         self.admit(RequestKind::Put, &key, &put.condition, can.put_absent, can.put_matches)?;
@@ -241,6 +242,31 @@ impl State {
     }
 
     /// The key an object is kept under: its own, or, where odd keys are not kept, what a file system makes of it.
+    /// Whether a folder of that name passes for an object; here only as long as there is something in it.
+    fn folder_counts(&self, key: &ObjectKey) -> bool {
+        let folder = ObjectKey::new(format!("{}/", key.as_str()));
+        let mut below = self.objects.range(folder.clone()..);
+        let occupied = below
+            .next()
+            .is_some_and(|(key, _)| key.as_str().starts_with(folder.as_str()));
+        !self.settings.capabilities.absent_over_folder && occupied
+    }
+
+    /// Compares a checksum that was given with the bytes; one better than the store's best is ignored.
+    pub fn verify(&self, checksum: Checksum, given: Option<&str>, body: &[u8]) -> Answer<()> {
+        let rank = |checksum| Checksum::BEST_FIRST.iter().position(|one| *one == checksum);
+        let known = matches!(
+            (rank(self.settings.capabilities.checksum), rank(checksum)),
+            (Some(best), Some(this)) if this >= best
+        );
+        match given {
+            Some(given) if known && checksum_base64(checksum, body).as_deref() != Some(given) => {
+                Err(StoreErrorKind::BadDigest)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn kept_key(&self, key: &ObjectKey) -> Answer<ObjectKey> {
         let text = key.as_str();
         if text.is_empty() {
@@ -270,7 +296,7 @@ impl State {
     ) -> Answer<()> {
         match condition {
             Condition::Always => self.note_unconditional(kind, key),
-            Condition::Absent if honours_absent && self.objects.contains_key(key) => {
+            Condition::Absent if honours_absent && (self.objects.contains_key(key) || self.folder_counts(key)) => {
                 return Err(StoreErrorKind::ConditionFailed);
             }
             Condition::Matches(etag) if honours_matches => self.check_match(key, etag)?,

@@ -57,7 +57,12 @@ async fn upload(store: &MemoryStore, name: &str, parts: &[&str]) -> (Upload, Vec
     let mut sent = Vec::new();
     for (number, part) in (1..).zip(parts) {
         let bytes = Bytes::from((*part).to_owned());
-        sent.push(store.upload_part(&upload, number, bytes, Checksum::None).await.unwrap());
+        sent.push(
+            store
+                .upload_part(&upload, number, bytes, Checksum::None, None)
+                .await
+                .unwrap(),
+        );
     }
     (upload, sent)
 }

@@ -113,7 +113,10 @@ impl Store for S3Store {
 
     async fn put(&self, key: &ObjectKey, put: Put) -> Result<Written, StoreError> {
         self.check_headers(RequestKind::Put, key, &put.headers)?;
-        let checksum = checksum_of(put.checksum, &put.body).await;
+        let checksum = match put.checksum_value {
+            Some(known) => Some(known),
+            None => checksum_of(put.checksum, &put.body).await,
+        };
         let (if_none_match, if_match) = preconditions(&put.condition);
         let (output, date) = self
             .send(RequestKind::Put, Some(key), |client, reply| {
@@ -205,8 +208,12 @@ impl Store for S3Store {
         number: u16,
         body: Bytes,
         checksum: Checksum,
+        checksum_value: Option<String>,
     ) -> Result<Part, StoreError> {
-        let text = checksum_of(checksum, &body).await;
+        let text = match checksum_value {
+            Some(known) => Some(known),
+            None => checksum_of(checksum, &body).await,
+        };
         let repeated = match checksum {
             Checksum::Md5 | Checksum::None => None,
             _ => text.clone().map(|text| (checksum, text)),
@@ -241,7 +248,8 @@ impl Store for S3Store {
         from: &CopySource,
         range: Range<u64>,
     ) -> Result<Part, StoreError> {
-        let last = range.end.saturating_sub(1);
+        // S3 takes no range of a source of under 5 MiB, so all of it is asked for without one.
+        let part = (range != (0..from.size)).then(|| format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
         let (output, _) = self
             .send(RequestKind::UploadPartCopy, Some(&upload.key), |client, reply| {
                 let request = paid!(self, client.upload_part_copy())
@@ -250,7 +258,7 @@ impl Store for S3Store {
                     .part_number(i32::from(number))
                     .copy_source(copy_source(from))
                     .copy_source_if_match(from.etag.quoted())
-                    .copy_source_range(format!("bytes={}-{last}", range.start));
+                    .set_copy_source_range(part);
                 request.customize().interceptor(reply).send()
             })
             .await?;

@@ -21,7 +21,7 @@ async fn an_upload_becomes_an_object_once_and_has_the_etag_that_s3_gives() {
         gone
     );
     assert_eq!(
-        kind(store.upload_part(&upload, 1, Bytes::new(), Checksum::None).await).map(drop),
+        kind(store.upload_part(&upload, 1, Bytes::new(), Checksum::None, None).await).map(drop),
         Err(StoreErrorKind::NoSuchUpload)
     );
     store.abort_upload(&upload).await.unwrap();
@@ -56,7 +56,9 @@ async fn parts_obey_the_rules_of_the_strictest_store() {
     wrong[1].etag = ETag::new("other");
     assert_eq!(complete(&wrong).await, Err(refusal(400, "InvalidPart")));
     for number in [0, 10_001] {
-        let outcome = store.upload_part(&upload, number, Bytes::new(), Checksum::None).await;
+        let outcome = store
+            .upload_part(&upload, number, Bytes::new(), Checksum::None, None)
+            .await;
         assert_eq!(kind(outcome), Err(refusal(400, "InvalidArgument")));
     }
     assert_eq!(store.objects().len(), 0);
