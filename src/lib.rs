@@ -10,6 +10,8 @@
 
 pub mod model;
 pub mod progress;
+pub mod clock;
+pub mod spool;
 pub mod source;
 pub mod store;
 pub mod ledger;
