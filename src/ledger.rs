@@ -1,7 +1,27 @@
 //! What lakesync knows it has put under an export path, kept in the bucket under `_lakesync/`.
 
+mod cache;
+mod envelope;
+mod error;
+mod file;
+mod folder;
+mod packed;
+mod range_file;
+mod range_writer;
+mod reader;
 mod record;
+mod rewrite;
 mod root;
+mod root_file;
+#[cfg(test)]
+mod testing;
 
+pub use error::LedgerError;
+pub use folder::LedgerFolder;
+pub use range_file::RangeRecords;
+pub use range_writer::RangeWriter;
+pub use reader::LedgerReader;
 pub use record::{HeadersDigest, RangeRef, Record};
+pub use rewrite::{Edit, rewrite};
 pub use root::{Root, RunRef, State, StatusName, StatusPlace, Unsettled};
+pub use root_file::{Loaded, SwapError, load_root, swap_root};

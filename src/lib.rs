@@ -11,6 +11,8 @@
 pub mod model;
 pub mod progress;
 pub mod limits;
+pub mod clock;
+pub mod spool;
 pub mod source;
 pub mod store;
 pub mod ledger;
