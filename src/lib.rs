@@ -17,4 +17,5 @@ pub mod source;
 pub mod store;
 pub mod ledger;
 pub mod plan;
-pub mod export;
+pub mod transfer;
+pub mod status;

@@ -16,7 +16,6 @@ pub use dir::{DirConfig, DirSource};
 pub use error::SourceError;
 pub use filter::{Filter, FilterError};
 pub use policy::{LfsPolicy, SkipOrError, SymlinkPolicy};
-pub use policy::{SkipOrError, SymlinkPolicy};
 pub use stream::{Body, EntrySink, EntryStream, Item, Sink, Stream, channel};
 
 use std::num::NonZeroUsize;

@@ -194,7 +194,7 @@ impl<'a> Planner<'a> {
             Some(Standing::Foreign { path, .. }) => return self.step(Turn::Noted, Work::Conflict { path }),
             None => Replaces::Nothing,
         };
-        self.rules.headers.check(&entry.path, &self.rules.headers.headers(&entry))?;
+        HeaderRules::check(&entry.path, &self.rules.headers.headers(&entry))?;
         self.remember(&entry);
         self.totals.put += 1;
         self.totals.put_bytes += entry.size;

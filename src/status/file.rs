@@ -103,7 +103,7 @@ impl StatusFile {
         }
         let written = match parts {
             None => {
-                let put = Put { body: body.into(), headers, condition, checksum: self.checksum };
+                let put = Put { headers, checksum: self.checksum, ..Put::new(body, condition) };
                 self.store.put(&self.key, put).await
             }
             Some(mut upload) => {
@@ -152,7 +152,7 @@ impl Parts {
     async fn send(&mut self, file: &StatusFile, body: Vec<u8>) -> Result<(), StoreError> {
         let upload = self.upload.as_ref().expect("it is under way");
         let number = u16::try_from(self.sent.len() + 1).expect("160 GB of records are more than any ledger has");
-        self.sent.push(file.store.upload_part(upload, number, body.into(), file.checksum).await?);
+        self.sent.push(file.store.upload_part(upload, number, body.into(), file.checksum, None).await?);
         Ok(())
     }
 

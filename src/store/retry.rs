@@ -52,17 +52,16 @@ impl Default for RetryConfig {
 /// With a limiter each attempt waits for a place; without one (lease and ledger) it goes at once, so that
 /// a bulk transfer cannot starve it. The place is given back when the reply begins: a caller may read one
 /// object while it writes another, and would wait for itself.
-#[derive(Debug)]
-pub struct Retrying<S> {
-    store: S,
+pub struct Retrying {
+    store: Arc<dyn Store>,
     config: RetryConfig,
     limiter: Option<Arc<Limiter>>,
     counts: Arc<RequestCounts>,
 }
 
-impl<S> Retrying<S> {
+impl Retrying {
     /// Wraps a store.
-    pub fn new(store: S, limiter: Option<Arc<Limiter>>, counts: Arc<RequestCounts>) -> Self {
+    pub fn new(store: Arc<dyn Store>, limiter: Option<Arc<Limiter>>, counts: Arc<RequestCounts>) -> Self {
         Self {
             store,
             config: RetryConfig::default(),
@@ -93,7 +92,7 @@ impl<S> Retrying<S> {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
-            let lost_upload = request == RequestKind::CreateUpload && error.kind == StoreErrorKind::NoReply;
+            let lost_upload = request == RequestKind::CreateUpload && error.kind.is_ambiguous();
             if lost_upload || !self.wait(&mut patience, begun, &error).await {
                 return Err(error);
             }
@@ -192,7 +191,7 @@ impl Patience {
 }
 
 #[async_trait]
-impl<S: Store> Store for Retrying<S> {
+impl Store for Retrying {
     fn bucket(&self) -> &Bucket {
         self.store.bucket()
     }
@@ -249,8 +248,9 @@ impl<S: Store> Store for Retrying<S> {
         number: u16,
         body: Bytes,
         checksum: Checksum,
+        checksum_value: Option<String>,
     ) -> Result<Part, StoreError> {
-        let call = || self.store.upload_part(upload, number, body.clone(), checksum);
+        let call = || self.store.upload_part(upload, number, body.clone(), checksum, checksum_value.clone());
         self.again(RequestKind::UploadPart, body.len(), call).await
     }
 

@@ -43,7 +43,7 @@ impl Transfer {
                 return Err(SourceError::Interrupted.into());
             }
             let length = usize::try_from(part_length.min(left)).expect("at most a part");
-            let room = self.budget.acquire(length as u64).await;
+            let room = self.budget.take(length as u64).await;
             let bytes = next_part(entry, &mut body, &mut rest, length).await?;
             left -= length as u64;
             // Hashing a part takes milliseconds: off the threads that talk to the network.
@@ -149,7 +149,7 @@ impl<'a> PartUpload<'a> {
         let (checksum, progress) = (self.transfer.checksum, self.transfer.progress.clone());
         self.sending.spawn(async move {
             let length = bytes.len() as u64;
-            let part = store.upload_part(&upload, number, bytes, checksum).await;
+            let part = store.upload_part(&upload, number, bytes, checksum, None).await;
             drop(room);
             if part.is_ok() {
                 progress.moved(length);

@@ -104,7 +104,7 @@ impl Transfer {
         if entry.size > self.part_size_bytes {
             return self.stream_in_parts(entry, condition).await;
         }
-        let _room = self.budget.acquire(entry.size).await;
+        let _room = self.budget.take(entry.size).await;
         // Nothing needs to be read of an empty object; a marker is in no source.
         let body = if entry.size == 0 { Body::Whole(Bytes::new()) } else { self.open(entry).await? };
         let bytes = read_whole(entry, body).await?;
@@ -116,7 +116,8 @@ impl Transfer {
             .effective_condition(&entry.path, condition, honoured.put_absent, honoured.put_matches)
             .await?;
         self.spend(entry.size).await;
-        let put = Put { body: bytes, headers: self.object_headers(entry), condition, checksum: self.checksum };
+        let headers = self.object_headers(entry);
+        let put = Put { headers, checksum: self.checksum, ..Put::new(bytes, condition) };
         let written = self.store.put(&self.key(&entry.path), put).await?;
         self.progress.moved(entry.size);
         Ok(Sent { written, content })

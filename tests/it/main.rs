@@ -1,20 +1,14 @@
 //! The one integration binary: linking the AWS SDK once is enough.
-
-#[cfg(feature = "git")]
-mod git_source;
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy lets a test panic, but not the functions beside it"
-)]
-
-mod layers;
-mod semantics_doc;
-mod status_doc;
 #![allow(
     clippy::unwrap_used,
     reason = "all of this is tests; clippy.toml's switch knows only functions that say so"
 )]
 
+#[cfg(feature = "git")]
+mod git_source;
+mod layers;
 mod probe;
+mod semantics_doc;
 mod servers;
+mod status_doc;
 mod wire;
