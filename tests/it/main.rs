@@ -1,4 +1,8 @@
 //! The one integration binary: linking the AWS SDK once is enough.
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is tests; clippy.toml's switch knows only functions that say so"
+)]
 
 #[cfg(feature = "git")]
 mod git_source;
