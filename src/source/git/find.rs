@@ -89,6 +89,9 @@ impl Finder {
 
     /// The commit that the target names now.
     pub(super) fn commit(&self, repository: &Repository, target: &Target) -> Result<CommitId, SourceError> {
+        if self.program.is_none() {
+            refresh_packed_refs(repository);
+        }
         let found = match (&self.program, target) {
             (Some(program), target) => program.commit(&target.to_string()).map_err(|source| self.io(source))?,
             (None, Target::Ref(name)) => self.commit_of_ref(repository, name)?,
@@ -220,6 +223,17 @@ impl Finder {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+/// Reads `packed-refs` anew. The library does so when the file's time has changed, but a kernel's clock ticks
+/// every few milliseconds only, and `git pack-refs` can run twice in one tick.
+fn refresh_packed_refs(repository: &Repository) {
+    if repository.refs.packed_refs_path().exists()
+        && let Err(error) = repository.refs.force_refresh_packed_buffer()
+    {
+        // The look-up that follows meets the same error, and tells it.
+        tracing::debug!(%error, "packed-refs cannot be read");
     }
 }
 
