@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::StoreErrorKind as Kind;
 use super::*;
+use crate::store::memory::MemoryStore;
 
 fn error(request: RequestKind, kind: Kind) -> StoreError {
     StoreError {
@@ -13,14 +14,15 @@ fn error(request: RequestKind, kind: Kind) -> StoreError {
     }
 }
 
-fn retrying(limiter: Option<Arc<Limiter>>) -> Retrying<()> {
-    Retrying::new((), limiter, Arc::default())
+fn retrying(limiter: Option<Arc<Limiter>>) -> Retrying {
+    let store = MemoryStore::new("bucket".parse().unwrap(), crate::store::Capabilities::ALL);
+    Retrying::new(Arc::new(store), limiter, Arc::default())
 }
 
 /// Sends a request that fails as `failure` says for each attempt, counted from 0; gives its outcome and
 /// the number of attempts.
 async fn send(
-    retrying: &Retrying<()>,
+    retrying: &Retrying,
     request: RequestKind,
     failure: impl Fn(u32) -> Option<Kind> + Send + Sync,
 ) -> (Result<(), StoreError>, u32) {
