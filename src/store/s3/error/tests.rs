@@ -97,3 +97,23 @@ fn nothing_that_opens_a_door_is_printed() {
     );
     assert!(plain(&"x".repeat(1000)).len() < 400);
 }
+
+/// A request that came to nothing because of its credentials.
+fn without_credentials(error: CredentialsError) -> Failure {
+    use aws_sdk_s3::operation::get_object::GetObjectError;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    let error = ConnectorError::other(error.into(), None);
+    let error: SdkError<GetObjectError, HttpResponse> = SdkError::dispatch_failure(error);
+    failure(RequestKind::Get, &error)
+}
+
+#[test]
+fn missing_and_expired_credentials_are_told_apart() {
+    let missing = without_credentials(CredentialsError::not_loaded(
+        "no providers in chain provided credentials",
+    ));
+    assert_eq!(missing.kind, Kind::NoCredentials);
+    let expired = without_credentials(CredentialsError::provider_error("the SSO session has expired"));
+    assert_eq!(expired.kind, Kind::ExpiredCredentials);
+    assert!(expired.cause.unwrap().to_string().contains("SSO session"));
+}
