@@ -277,10 +277,11 @@ async fn a_port_that_nobody_listens_on_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_speak_tls_is_unreachable() {
+async fn a_handshake_that_nobody_answers_is_unreachable() {
     let server = Server::start(|_, _| Answer::written()).await;
-    let url = format!("https://{}", server.address);
-    let store = S3Store::connect(config(&url)).await.unwrap();
+    let mut config = config(&format!("https://{}", server.address));
+    config.connect_timeout = Duration::from_millis(100);
+    let store = S3Store::connect(config).await.unwrap();
     let error = store.head(&key("a")).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreachable, "{error}");
 }

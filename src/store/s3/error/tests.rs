@@ -98,8 +98,8 @@ fn nothing_that_opens_a_door_is_printed() {
     assert!(plain(&"x".repeat(1000)).len() < 400);
 }
 
-/// A request that came to nothing because of its credentials.
-fn without_credentials(error: CredentialsError) -> Failure {
+/// A request that came to nothing because of `error`.
+fn unsent(error: impl Error + Send + Sync + 'static) -> Failure {
     use aws_sdk_s3::operation::get_object::GetObjectError;
     use aws_smithy_runtime_api::client::result::ConnectorError;
     let error = ConnectorError::other(error.into(), None);
@@ -109,11 +109,17 @@ fn without_credentials(error: CredentialsError) -> Failure {
 
 #[test]
 fn missing_and_expired_credentials_are_told_apart() {
-    let missing = without_credentials(CredentialsError::not_loaded(
+    let missing = unsent(CredentialsError::not_loaded(
         "no providers in chain provided credentials",
     ));
     assert_eq!(missing.kind, Kind::NoCredentials);
-    let expired = without_credentials(CredentialsError::provider_error("the SSO session has expired"));
+    let expired = unsent(CredentialsError::provider_error("the SSO session has expired"));
     assert_eq!(expired.kind, Kind::ExpiredCredentials);
     assert!(expired.cause.unwrap().to_string().contains("SSO session"));
+}
+
+#[test]
+fn a_certificate_that_nobody_trusts_names_its_cure() {
+    let refused = unsent(std::io::Error::other("invalid peer certificate: UnknownIssuer"));
+    assert!(refused.detail.unwrap().contains("AWS_CA_BUNDLE"));
 }
