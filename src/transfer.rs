@@ -17,6 +17,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::limits::{Bandwidth, ByteBudget};
 use crate::model::{CommitId, ETag, Entry, Mark, Prefix, RelPath};
@@ -61,6 +62,8 @@ pub struct Transfer {
     pub progress: Arc<dyn Progress>,
     /// Stops new steps; those under way end.
     pub cancel: CancellationToken,
+    /// Uploads that are being given up.
+    pub aborts: TaskTracker,
     /// Etags of objects of this run that others are copied from, by their paths.
     pub twins: Mutex<HashMap<RelPath, ETag>>,
 }

@@ -1,6 +1,6 @@
 //! Why a run ended without a report.
 
-use crate::ledger::LedgerError;
+use crate::ledger::{LeaseError, LedgerError};
 use crate::model::RelPath;
 use crate::plan::PlanError;
 use crate::source::SourceError;
@@ -34,13 +34,16 @@ pub enum ExportError {
     #[error("the local disk cannot be used")]
     Spool(#[from] SpoolError),
     /// Somebody else holds the lease.
-    #[error("another exporter is at work on {export_path}: {holder}; it is safe to try again later (--lock-wait waits)")]
+    #[error("{export_path} is being exported by somebody else")]
     Held {
         /// The export path.
         export_path: String,
-        /// Who, in words.
-        holder: String,
+        /// Who, and the cure.
+        source: LeaseError,
     },
+    /// The store has no clock to judge leases by.
+    #[error("the store cannot keep a lease")]
+    NoClock(#[source] LeaseError),
     /// Somebody else took the lease over.
     #[error("the lease on {export_path} was lost; another exporter goes on, and it is safe to try again")]
     LeaseLost {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::ledger::{DoneLog, Edit, Loaded, RangeRef, Root, State, StatusName, Unsettled, cleanup, load_root};
+use tokio_util::task::TaskTracker;
+
 use crate::limits::ByteBudget;
 use crate::model::{CommitId, NoticeKind, RunId};
 use crate::plan::Plan;
@@ -167,8 +169,9 @@ impl Session<'_> {
         let mut outcomes = Outcomes::default();
         let mut journal = Journal::new(done, &mut status, head, counts);
         let carried = carry_out(&transfer, &plan, &mut outcomes, &mut journal).await;
-        let Journal { head, counts, done, .. } = journal;
-        drop(done);
+        let Journal { head, counts, .. } = journal;
+        transfer.aborts.close();
+        transfer.aborts.wait().await;
         let stopped = match carried {
             Ok(_) => None,
             Err(error) if ends_at_once(&error) => {
@@ -295,6 +298,7 @@ impl Session<'_> {
             bandwidth: exporter.bandwidth.clone(),
             progress: exporter.progress.clone(),
             cancel: self.cancel.clone(),
+            aborts: TaskTracker::new(),
             twins: Mutex::new(HashMap::new()),
         }
     }

@@ -57,18 +57,16 @@ pub(super) async fn run(exporter: &Exporter, cancel: &CancellationToken) -> Resu
     exporter.progress.phase(Phase::Lock);
     let run = RunId::generate();
     let request = LeaseRequest {
-        store: exporter.store.clone(),
-        folder: exporter.folder(),
         holder: exporter.holder.clone(),
         run,
         ttl: exporter.config.lease_ttl,
         wait: exporter.config.lock_wait,
-        clock: exporter.clock.clone(),
-        retry: exporter.retry.clone(),
-        counts: exporter.counts.clone(),
+        is_guarded: looked.loaded.is_none_or(|loaded| loaded.root.store.guards_writes()),
     };
-    let mut lease = Lease::acquire(request, cancel).await.map_err(|error| exporter.lease_error(error))?;
-    let outcome = under_lease(exporter, &mut lease, run, cancel).await;
+    let lease = Lease::acquire(reads.store.clone(), &reads.folder, request, exporter.clock.clone(), cancel)
+        .await
+        .map_err(|error| exporter.lease_error(error))?;
+    let outcome = under_lease(exporter, &lease, run, cancel).await;
     let outcome = outcome.map_err(|error| exporter.name_lost_lease(error));
     if !matches!(outcome, Err(ExportError::LeaseLost { .. }))
         && let Err(error) = lease.release().await
@@ -81,7 +79,7 @@ pub(super) async fn run(exporter: &Exporter, cancel: &CancellationToken) -> Resu
 
 async fn under_lease(
     exporter: &Exporter,
-    lease: &mut Lease,
+    lease: &Lease,
     mut run: RunId,
     cancel: &CancellationToken,
 ) -> Result<Report, ExportError> {
@@ -116,7 +114,7 @@ impl Exporter {
     /// The stores for reads without a lease.
     pub(super) fn reads(&self) -> Reads<'_> {
         let retrying = |store: &Arc<dyn Store>| -> Arc<dyn Store> {
-            Arc::new(Retrying::new(store.clone(), self.retry.clone(), None, self.counts.clone()))
+            Arc::new(Retrying::new(store.clone(), None, self.counts.clone()).with_config(self.retry))
         };
         let store = retrying(&self.store);
         let folder = self.folder();
@@ -145,7 +143,8 @@ impl Exporter {
     fn lease_error(&self, error: LeaseError) -> ExportError {
         let export_path = self.config.export_path.to_string();
         match error {
-            LeaseError::Held { holder, .. } => ExportError::Held { export_path, holder: holder.to_string() },
+            held @ LeaseError::Held { .. } => ExportError::Held { export_path, source: held },
+            no_date @ LeaseError::NoDate => ExportError::NoClock(no_date),
             LeaseError::Lost => ExportError::LeaseLost { export_path },
             LeaseError::Cancelled => ExportError::Interrupted,
             LeaseError::Ledger(error) => error.into(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -37,14 +38,16 @@ impl<'a> Session<'a> {
     pub(super) fn new(exporter: &'a Exporter, lease: &Lease, run: RunId, cancel: &CancellationToken) -> Self {
         // Half the ttl: a lease is renewed at a third, so there is always that much left in health.
         let deadline = exporter.config.lease_ttl / 2;
-        let fence = |store: &Arc<dyn Store>| Arc::new(Fenced::new(store.clone(), lease.watch(), deadline));
+        let folder = exporter.folder();
+        let fence = |store: &Arc<dyn Store>| {
+            Arc::new(Fenced::new(store.clone(), lease.watch().clone(), deadline, folder.prefix().clone()))
+        };
         let (data, status) = (fence(&exporter.store), fence(&exporter.status_store));
         let retrying = |store: Arc<dyn Store>, limited: bool| -> Arc<dyn Store> {
             let limiter = limited.then(|| exporter.limiter.clone());
-            Arc::new(Retrying::new(store, exporter.retry.clone(), limiter, exporter.counts.clone()))
+            Arc::new(Retrying::new(store, limiter, exporter.counts.clone()).with_config(exporter.retry))
         };
         let ledger_store = retrying(data.clone(), false);
-        let folder = exporter.folder();
         Self {
             exporter,
             run,
@@ -75,7 +78,7 @@ impl<'a> Session<'a> {
 
     /// Whether a write of this run was not answered in time, so that it may still land.
     pub(super) fn timed_out(&self) -> bool {
-        self.fenced.iter().any(|store| store.timed_out_writes())
+        self.fenced.iter().any(|store| store.timed_out_writes().load(Ordering::Relaxed))
     }
 
     /// What the store can do: as the root says, or as a probe finds.

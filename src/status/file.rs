@@ -6,7 +6,9 @@ use async_trait::async_trait;
 
 use crate::ledger::{Record, StatusName};
 use crate::model::{ContentId, ETag, Mark, ObjectKey, Prefix, RunId};
-use crate::store::{Checksum, Condition, ObjectHeaders, Put, Store, StoreError, StoreErrorKind, Upload, Written};
+use crate::store::{
+    Checksum, Condition, ObjectHeaders, Part, Put, Store, StoreError, StoreErrorKind, Upload, Written,
+};
 
 use super::StatusError;
 use super::head::StatusHead;
@@ -88,31 +90,61 @@ impl StatusFile {
             None => Condition::Absent,
             Some(etag) => Condition::Matches(etag.clone()),
         };
-        let mut body = head.line();
-        let mut parts: Option<Parts> = None;
-        while let Some(record) = records.next().await? {
-            write_line(&record, &mut body);
-            if body.len() >= PART_BYTES {
-                let upload = match &mut parts {
-                    Some(upload) => upload,
-                    None => parts.insert(Parts::begin(self, &headers).await?),
-                };
-                let rest = body.split_off(PART_BYTES);
-                upload.send(self, std::mem::replace(&mut body, rest)).await?;
-            }
-        }
-        let written = match parts {
-            None => {
-                let put = Put { headers, checksum: self.checksum, ..Put::new(body, condition) };
-                self.store.put(&self.key, put).await
-            }
-            Some(mut upload) => {
-                upload.send(self, body).await?;
-                upload.complete(self, &condition).await
-            }
-        };
+        let written = self.send(head, records, headers, condition).await?;
         self.etag = Some(self.settle(written, &mark).await?);
         Ok(())
+    }
+
+    /// Sends the file in one request or in parts. The outer error is of reading, the inner one of the last write.
+    async fn send(
+        &self,
+        head: &StatusHead,
+        records: &mut dyn RecordStream,
+        headers: ObjectHeaders,
+        condition: Condition,
+    ) -> Result<Result<Written, StoreError>, StatusError> {
+        let mut body = head.line();
+        while body.len() < PART_BYTES {
+            let Some(record) = records.next().await? else {
+                let put = Put { headers, checksum: self.checksum, ..Put::new(body, condition) };
+                return Ok(self.store.put(&self.key, put).await);
+            };
+            write_line(&record, &mut body);
+        }
+        let upload = self.store.create_upload(&self.key, &headers, self.checksum).await?;
+        let sent = self.send_parts(&upload, body, records).await;
+        let written = match sent {
+            Ok(parts) => Ok(self.store.complete_upload(&upload, &parts, &condition).await),
+            Err(error) => Err(error),
+        };
+        if !matches!(written, Ok(Ok(_)))
+            && let Err(error) = self.store.abort_upload(&upload).await
+        {
+            tracing::warn!(key = %upload.key, %error, "the upload of a status file could not be aborted");
+        }
+        written
+    }
+
+    async fn send_parts(
+        &self,
+        upload: &Upload,
+        mut body: Vec<u8>,
+        records: &mut dyn RecordStream,
+    ) -> Result<Vec<Part>, StatusError> {
+        let mut parts = Vec::new();
+        loop {
+            let record = records.next().await?;
+            if body.len() >= PART_BYTES || record.is_none() {
+                let rest = if record.is_some() { body.split_off(PART_BYTES) } else { Vec::new() };
+                let part = std::mem::replace(&mut body, rest);
+                let number = u16::try_from(parts.len() + 1).expect("160 GB of records are more than any ledger has");
+                parts.push(self.store.upload_part(upload, number, part.into(), self.checksum, None).await?);
+            }
+            match record {
+                Some(record) => write_line(&record, &mut body),
+                None => return Ok(parts),
+            }
+        }
     }
 
     /// Tells a write that was refused from one whose reply was lost.
@@ -133,46 +165,5 @@ impl StatusFile {
             }
         }
         Err(error.into())
-    }
-}
-
-/// A file that goes in parts. Dropped before its end, it spawns its own abort.
-struct Parts {
-    store: Arc<dyn Store>,
-    upload: Option<Upload>,
-    sent: Vec<crate::store::Part>,
-}
-
-impl Parts {
-    async fn begin(file: &StatusFile, headers: &ObjectHeaders) -> Result<Self, StoreError> {
-        let upload = file.store.create_upload(&file.key, headers, file.checksum).await?;
-        Ok(Self { store: file.store.clone(), upload: Some(upload), sent: Vec::new() })
-    }
-
-    async fn send(&mut self, file: &StatusFile, body: Vec<u8>) -> Result<(), StoreError> {
-        let upload = self.upload.as_ref().expect("it is under way");
-        let number = u16::try_from(self.sent.len() + 1).expect("160 GB of records are more than any ledger has");
-        self.sent.push(file.store.upload_part(upload, number, body.into(), file.checksum, None).await?);
-        Ok(())
-    }
-
-    async fn complete(mut self, file: &StatusFile, condition: &Condition) -> Result<Written, StoreError> {
-        let upload = self.upload.as_ref().expect("it is under way");
-        let written = file.store.complete_upload(upload, &self.sent, condition).await?;
-        self.upload = None;
-        Ok(written)
-    }
-}
-
-impl Drop for Parts {
-    fn drop(&mut self) {
-        let Some(upload) = self.upload.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let store = self.store.clone();
-        runtime.spawn(async move {
-            if let Err(error) = store.abort_upload(&upload).await {
-                tracing::warn!(key = %upload.key, %error, "the upload of a status file could not be aborted");
-            }
-        });
     }
 }

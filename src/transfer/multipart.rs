@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 use crate::model::{ContentHasher, Entry, ObjectKey};
 use crate::source::{Body, SourceError};
@@ -101,18 +102,22 @@ pub(super) struct PartUpload<'a> {
     guard: AbortGuard,
 }
 
-/// Aborts an upload when dropped; a drop must not block, so the abort is a task of its own.
+/// Aborts an upload when dropped; a drop must not block, so the abort is a task of its own, which the run waits
+/// for before it gives its lease back.
 struct AbortGuard {
     store: Arc<dyn Store>,
     upload: Option<Arc<Upload>>,
+    aborts: TaskTracker,
 }
 
 impl Drop for AbortGuard {
     fn drop(&mut self) {
         let Some(upload) = self.upload.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
         let store = self.store.clone();
-        runtime.spawn(async move {
+        self.aborts.spawn(async move {
             if let Err(error) = store.abort_upload(&upload).await {
                 tracing::warn!(key = %upload.key, %error, "a multipart upload could not be aborted; the next run does it");
             }
@@ -134,7 +139,11 @@ impl<'a> PartUpload<'a> {
             Err(error) => return Err(error.into()),
         };
         let upload = Arc::new(upload);
-        let guard = AbortGuard { store: transfer.store.clone(), upload: Some(upload.clone()) };
+        let guard = AbortGuard {
+            store: transfer.store.clone(),
+            upload: Some(upload.clone()),
+            aborts: transfer.aborts.clone(),
+        };
         Ok(Self { transfer, entry, upload, sending: JoinSet::new(), sent: Vec::new(), next: 1, guard })
     }
 

@@ -8,6 +8,7 @@
 mod git_source;
 mod layers;
 mod probe;
+mod s3_wire;
 mod semantics_doc;
 mod servers;
 mod status_doc;

@@ -97,3 +97,29 @@ fn nothing_that_opens_a_door_is_printed() {
     );
     assert!(plain(&"x".repeat(1000)).len() < 400);
 }
+
+/// A request that came to nothing because of `error`.
+fn unsent(error: impl Error + Send + Sync + 'static) -> Failure {
+    use aws_sdk_s3::operation::get_object::GetObjectError;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    let error = ConnectorError::other(error.into(), None);
+    let error: SdkError<GetObjectError, HttpResponse> = SdkError::dispatch_failure(error);
+    failure(RequestKind::Get, &error)
+}
+
+#[test]
+fn missing_and_expired_credentials_are_told_apart() {
+    let missing = unsent(CredentialsError::not_loaded(
+        "no providers in chain provided credentials",
+    ));
+    assert_eq!(missing.kind, Kind::NoCredentials);
+    let expired = unsent(CredentialsError::provider_error("the SSO session has expired"));
+    assert_eq!(expired.kind, Kind::ExpiredCredentials);
+    assert!(expired.cause.unwrap().to_string().contains("SSO session"));
+}
+
+#[test]
+fn a_certificate_that_nobody_trusts_names_its_cure() {
+    let refused = unsent(std::io::Error::other("invalid peer certificate: UnknownIssuer"));
+    assert!(refused.detail.unwrap().contains("AWS_CA_BUNDLE"));
+}
