@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod error;
+mod fenced;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 #[cfg(any(test, feature = "testing"))]
@@ -14,6 +15,7 @@ mod request;
 
 pub use capabilities::Capabilities;
 pub use error::{StoreError, StoreErrorKind};
+pub use fenced::{Fenced, LeaseIsLost, LeaseWatch};
 pub use request::{
     BucketFacts, Checksum, Condition, CopySource, Fetched, Listed, Listing, ObjectHeaders, ObjectMeta, Part, Put,
     RequestKind, StoreTime, Upload, UploadListing, Versioning, WriteClass, Written,
