@@ -5,6 +5,8 @@ mod envelope;
 mod error;
 mod file;
 mod folder;
+mod holder;
+mod lease;
 mod packed;
 mod range_file;
 mod range_writer;
@@ -18,6 +20,8 @@ mod testing;
 
 pub use error::LedgerError;
 pub use folder::LedgerFolder;
+pub use holder::Holder;
+pub use lease::{Lease, LeaseError, LeaseFile, LeaseRequest, Takeover, TakeoverReason};
 pub use range_file::RangeRecords;
 pub use range_writer::RangeWriter;
 pub use reader::LedgerReader;

@@ -8,6 +8,7 @@ mod capabilities;
 mod checksum;
 mod counts;
 mod error;
+mod fenced;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 #[cfg(any(test, feature = "testing"))]
@@ -23,6 +24,7 @@ pub use checksum::checksum_base64;
 pub use counts::{RequestCounts, RequestTotals};
 pub use error::{StoreError, StoreErrorKind};
 pub use limiter::{Limiter, Place};
+pub use fenced::{Fenced, LeaseIsLost, LeaseWatch};
 pub use request::{
     BucketFacts, Checksum, Condition, CopySource, Fetched, Listed, Listing, ObjectHeaders, ObjectMeta, Part, Put,
     RequestKind, StoreTime, Upload, UploadListing, Versioning, WriteClass, Written,
