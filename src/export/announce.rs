@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::ledger::{
-    Intent, IntentKind, LedgerError, Loaded, Root, RunRef, State, StatusName, StatusPlace, write_intents,
+    Intent, IntentKind, IntentWriter, Loaded, Root, RunRef, State, StatusName, StatusPlace,
 };
 use crate::model::{CommitId, Prefix};
 use crate::plan::{Plan, Step, Work};
 use crate::progress::Phase;
-use crate::spool::SpoolError;
 use crate::status::{ExportState, StatusError, StatusFile, StatusHead, read_head};
 use crate::store::{Capabilities, Condition, Store, StoreErrorKind};
 
@@ -69,8 +68,15 @@ impl Session<'_> {
 
     async fn write_intents(&self, plan: &Plan, capabilities: Capabilities) -> Result<(), ExportError> {
         let part_size = self.exporter.config.part_size_bytes;
-        let intents = plan.steps().filter_map(|step| step.map(|step| intent(step, part_size)).transpose());
-        write_intents(self.ledger_store.clone(), &self.folder, self.run, capabilities.checksum, intents).await
+        let (store, folder) = (self.ledger_store.clone(), self.folder.clone());
+        let mut writer = IntentWriter::new(store, folder, self.run, capabilities.checksum);
+        for step in plan.steps() {
+            if let Some(intent) = intent(step?, part_size) {
+                writer.push(&intent).await?;
+            }
+        }
+        writer.finish().await?;
+        Ok(())
     }
 
     fn dirty_root(
@@ -209,9 +215,9 @@ fn intent(step: Step, part_size_bytes: u64) -> Option<Intent> {
         Work::Write { entry, headers, .. } => Some(Intent {
             path: entry.path,
             kind: IntentKind::Put { content: entry.content, size: entry.size, headers },
-            upload: entry.size > part_size_bytes,
+            is_upload: entry.size > part_size_bytes,
         }),
-        Work::Delete { path, .. } => Some(Intent { path, kind: IntentKind::Delete, upload: false }),
+        Work::Delete { path, .. } => Some(Intent { path, kind: IntentKind::Delete, is_upload: false }),
         Work::Conflict { .. } | Work::LetGo { .. } | Work::Unreadable { .. } => None,
     }
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use crate::ledger::{Done, DoneLog, DoneOutcome};
-use crate::spool::SpoolReader;
+use crate::ledger::{Done, DoneLog, DoneOutcome, LedgerError, Record};
+use crate::spool::{Spool, SpoolReader};
 use crate::status::{ExportState, RecordStream, StatusError, StatusFile, StatusHead};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::transfer::{Outcome, OutcomeSink, Outcomes};
@@ -56,12 +56,24 @@ impl OutcomeSink for Journal<'_> {
     async fn take(&mut self, outcome: &Outcome, outcomes: &Outcomes) -> Result<(), StoreError> {
         self.counts.add(outcome);
         let done = match outcome {
-            Outcome::Written { record, .. } => Some(DoneOutcome::Put(record.clone())),
+            Outcome::Written { record, .. } => Some(DoneOutcome::Put {
+                etag: record.etag.clone(),
+                size: record.size,
+                content: record.content,
+                headers: record.headers,
+                version_id: record.version_id.clone(),
+            }),
             Outcome::Deleted { .. } => Some(DoneOutcome::Deleted),
             Outcome::LetGo { .. } | Outcome::Conflict { .. } | Outcome::Failed { .. } => None,
         };
         if let Some(done) = done {
-            self.done.push(Done { path: outcome.path().clone(), outcome: done }).await?;
+            let done = Done { path: outcome.path().clone(), outcome: done };
+            match self.done.push(&done).await {
+                Ok(()) => {}
+                Err(LedgerError::Store(error)) => return Err(error),
+                // Done records only save requests to a run that comes after a crash.
+                Err(error) => tracing::warn!(%error, "what was done could not be written down"),
+            }
         }
         if Instant::now() >= self.next_refresh {
             self.refresh(outcomes).await?;
@@ -72,12 +84,12 @@ impl OutcomeSink for Journal<'_> {
 
 /// The objects that a run has brought to its commit so far.
 pub(super) struct Written<'a> {
-    turns: Vec<SpoolReader<&'a crate::spool::Spool<Outcome>, Outcome>>,
+    turns: Vec<SpoolReader<&'a Spool<Outcome>, Outcome>>,
 }
 
 impl<'a> Written<'a> {
     pub(super) fn new(outcomes: &'a Outcomes) -> Self {
-        let mut turns: Vec<_> = outcomes.turns().map(crate::spool::Spool::iter).collect();
+        let mut turns: Vec<_> = outcomes.turns().map(Spool::iter).collect();
         turns.reverse();
         Self { turns }
     }
@@ -85,7 +97,7 @@ impl<'a> Written<'a> {
 
 #[async_trait]
 impl RecordStream for Written<'_> {
-    async fn next(&mut self) -> Result<Option<crate::ledger::Record>, StatusError> {
+    async fn next(&mut self) -> Result<Option<Record>, StatusError> {
         while let Some(turn) = self.turns.last_mut() {
             match turn.next().transpose()? {
                 Some(Outcome::Written { record, .. }) => return Ok(Some(record)),

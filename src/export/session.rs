@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ledger::{LedgerFolder, LedgerReader, Lease, Loaded, Root, RunRef, State, SwapError, swap_root};
 use crate::model::{ETag, RunId};
 use crate::progress::Phase;
-use crate::store::{Capabilities, Fenced, Retrying, Store, StoreTime, probe};
+use crate::store::{Capabilities, Fenced, RetryConfig, Retrying, Store, StoreTime, probe};
 
 use super::look::has_overdue;
 use super::{ExportError, Exporter};
@@ -87,8 +87,10 @@ impl<'a> Session<'a> {
             return Ok(loaded.root.store);
         }
         self.exporter.progress.phase(Phase::Lock);
-        let place = self.folder.probe(self.run);
-        Ok(probe(&*self.ledger_store, &place).await?.capabilities)
+        // A wrong checksum is answered as if it would pass, so a probe is not to be repeated request by request.
+        let once = RetryConfig { attempts: 1, ..self.exporter.retry };
+        let store = Retrying::new(self.fenced[0].clone(), None, self.exporter.counts.clone()).with_config(once);
+        Ok(probe(&store, &self.folder.probe(self.run)).await?.capabilities)
     }
 
     pub(super) async fn swap(&self, root: &Root, expected: Option<&ETag>) -> Result<ETag, SwapError> {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 
-use crate::ledger::{
-    Done, DoneOutcome, Intent, IntentKind, LedgerFolder, RunRef, read_done, read_intents,
-};
+use crate::ledger::{DoneOutcome, Intent, IntentKind, LedgerFolder, RunRef, read_done, read_intents};
 use crate::model::{ETag, Mark, Prefix, RelPath, RunId};
 use crate::spool::Spool;
 use crate::store::{Store, StoreError, StoreErrorKind, StoreTime};
@@ -45,15 +43,18 @@ impl Settler<'_> {
         trusted: impl Fn(&RunRef) -> bool,
     ) -> Result<Spool<Found>, ExportError> {
         let mut meant: BTreeMap<RelPath, Meant> = BTreeMap::new();
-        let mut done: HashMap<(RunId, RelPath), Done> = HashMap::new();
+        let mut done: HashMap<(RunId, RelPath), ETag> = HashMap::new();
         for run in runs {
-            for intent in read_intents(&**self.store, self.folder, run.run).await? {
-                let intent = intent?;
+            let mut intents = read_intents(self.store.clone(), self.folder.clone(), run.run);
+            while let Some(intent) = intents.next().await.transpose()? {
                 note_intent(&mut meant, run.run, intent);
             }
             if trusted(run) {
-                for record in read_done(&**self.store, self.folder, run.run).await? {
-                    done.insert((run.run, record.path.clone()), record);
+                let mut records = read_done(self.store.clone(), self.folder, run.run).await?;
+                while let Some(record) = records.next().await.transpose()? {
+                    if let DoneOutcome::Put { etag, .. } = record.outcome {
+                        done.insert((run.run, record.path), etag);
+                    }
                 }
             }
         }
@@ -81,9 +82,9 @@ impl Settler<'_> {
     pub(super) async fn abort_uploads(&self, runs: &[RunRef]) -> Result<u64, ExportError> {
         let mut keys: HashMap<String, StoreTime> = HashMap::new();
         for run in runs {
-            for intent in read_intents(&**self.store, self.folder, run.run).await? {
-                let intent = intent?;
-                if intent.upload
+            let mut intents = read_intents(self.store.clone(), self.folder.clone(), run.run);
+            while let Some(intent) = intents.next().await.transpose()? {
+                if intent.is_upload
                     && let Some(key) = self.prefix.key(&intent.path)
                 {
                     let since = keys.entry(key.as_str().to_owned()).or_insert(run.lease_taken);
@@ -159,16 +160,13 @@ fn note_intent(meant: &mut BTreeMap<RelPath, Meant>, run: RunId, intent: Intent)
 /// What a listing alone settles: a path that is not there, or whose etag is the one of a done record.
 fn from_listing(
     listed: &HashMap<RelPath, (ETag, u64)>,
-    done: &HashMap<(RunId, RelPath), Done>,
+    done: &HashMap<(RunId, RelPath), ETag>,
     runs: &[RunRef],
     path: &RelPath,
     meant: &[Intended],
 ) -> Option<FoundObject> {
     let Some((etag, size)) = listed.get(path) else { return Some(FoundObject::Nothing) };
-    let by = runs.iter().rev().find(|run| {
-        done.get(&(run.run, path.clone()))
-            .is_some_and(|done| matches!(&done.outcome, DoneOutcome::Put(record) if record.etag == *etag))
-    })?;
+    let by = runs.iter().rev().find(|run| done.get(&(run.run, path.clone())) == Some(etag))?;
     let content = meant.iter().find(|intended| intended.run == by.run)?.content.primary()?;
     Some(FoundObject::Object {
         etag: etag.clone(),

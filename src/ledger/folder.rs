@@ -35,6 +35,11 @@ impl LedgerFolder {
         self.0.join(&format!("ranges/{name}"))
     }
 
+    /// Where a run probes the store, as the start of keys.
+    pub fn probe(&self, run: RunId) -> String {
+        format!("{}probe/{run}/", self.0)
+    }
+
     /// A file of a run.
     pub(super) fn run_file(&self, run: RunId, kind: &str, number: u32) -> ObjectKey {
         self.0.join(&format!("runs/{run}/{kind}-{number:05}"))

@@ -7,7 +7,7 @@ use super::file::{needs_a_look, read_file};
 use super::folder::place;
 use super::{LedgerError, LedgerFolder, Root};
 use crate::model::ETag;
-use crate::store::{Condition, Put, Store, StoreErrorKind};
+use crate::store::{Condition, Put, Store, StoreErrorKind, StoreTime};
 
 const ENVELOPE: Envelope = Envelope {
     format: "lakesync root",
@@ -21,6 +21,8 @@ pub struct Loaded {
     pub root: Root,
     /// What the next swap must find.
     pub etag: ETag,
+    /// The store's clock when it was read.
+    pub date: Option<StoreTime>,
 }
 
 /// A swap that did not happen, or of which nobody knows.
@@ -47,6 +49,7 @@ pub async fn load_root(store: &dyn Store, folder: &LedgerFolder) -> Result<Optio
     Ok(Some(Loaded {
         root: ENVELOPE.open(&place(store.bucket(), &key), &bytes)?,
         etag: meta.etag,
+        date: meta.date,
     }))
 }
 
@@ -130,12 +133,12 @@ mod tests {
         assert_eq!(load_root(&store, &folder()).await.unwrap(), None);
         let etag = first(&store).await;
         let loaded = load_root(&store, &folder()).await.unwrap().unwrap();
-        assert_eq!(loaded, Loaded { root: root(1), etag });
+        assert_eq!((&loaded.root, &loaded.etag), (&root(1), &etag));
         let etag = swap_root(&store, &folder(), &root(2), Some(&loaded.etag))
             .await
             .unwrap();
         let loaded = load_root(&store, &folder()).await.unwrap().unwrap();
-        assert_eq!(loaded, Loaded { root: root(2), etag });
+        assert_eq!((&loaded.root, &loaded.etag), (&root(2), &etag));
     }
 
     #[tokio::test]
