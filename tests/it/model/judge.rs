@@ -1,0 +1,478 @@
+//! The judge: what must hold of the bucket after each thing that happens, whatever it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use lakesync::export::{Outcome, Report};
+use lakesync::ledger::{LedgerFolder, LedgerReader, Loaded, Record, State, load_root};
+use lakesync::model::{CommitId, ContentHasher, ContentIds, ETag, ObjectKey, RelPath};
+use lakesync::plan::MARKER_NAME;
+use lakesync::store::memory::StoredObject;
+use tokio::time::Instant;
+
+use super::env::{Shared, Tree, in_the_way, is_left_out};
+use super::logs::{Logs, check_one_writer, check_order};
+use super::ops::{Case, Kind};
+use super::world::{Asked, End};
+
+type Verdict<T = ()> = Result<T, String>;
+
+/// Root and records as they stand in the bucket.
+pub struct Ledger {
+    pub loaded: Loaded,
+    pub records: BTreeMap<RelPath, Record>,
+}
+
+/// A status file, read as a reader would that knows nothing of lakesync.
+struct Status {
+    name: String,
+    state: String,
+    commit: String,
+    records: BTreeMap<RelPath, ETag>,
+}
+
+/// A request that lands some time after its sender died or gave up.
+struct Late {
+    /// `None`: of a batch, so any key.
+    key: Option<ObjectKey>,
+    lands_at: Instant,
+}
+
+pub struct Judge {
+    env: Shared,
+    kind: Kind,
+    late: Vec<Late>,
+    /// What was asked for by the run that made the root clean.
+    asked_of_root: Asked,
+    clean_at: Option<u64>,
+    /// Commits that runs went for since the last one that came through, and that one.
+    attempted: BTreeSet<CommitId>,
+    before: Option<Ledger>,
+    objects_before: BTreeMap<ObjectKey, StoredObject>,
+}
+
+/// What the bucket must hold for a tree: filters applied, markers added.
+pub fn wanted(tree: &Tree, asked: &Asked) -> Tree {
+    let mut wanted: Tree = tree
+        .iter()
+        .filter(|(path, _)| !is_left_out(asked.exclude.as_ref(), path))
+        .map(|(path, bytes)| (path.clone(), bytes.clone()))
+        .collect();
+    if asked.markers {
+        let folders: BTreeSet<Vec<u8>> =
+            wanted.keys().flat_map(|path| path.folders().map(<[u8]>::to_vec).collect::<Vec<_>>()).collect();
+        for folder in folders.iter().filter(|folder| [&b"t"[..], b"d/e"].contains(&&folder[..])) {
+            let path = RelPath::new([folder, &b"/"[..], MARKER_NAME.as_bytes()].concat()).unwrap();
+            wanted.entry(path).or_default();
+        }
+    }
+    wanted
+}
+
+impl Judge {
+    pub fn new(env: Shared, case: &Case) -> Self {
+        Self {
+            env,
+            kind: case.kind,
+            late: Vec::new(),
+            asked_of_root: Asked::default(),
+            clean_at: None,
+            attempted: BTreeSet::new(),
+            before: None,
+            objects_before: BTreeMap::new(),
+        }
+    }
+
+    pub fn note_late(&mut self, late: Vec<(Option<ObjectKey>, Duration)>) {
+        let now = Instant::now();
+        self.late.extend(late.into_iter().map(|(key, after)| Late { key, lands_at: now + after }));
+    }
+
+    /// Looks at everything while no exporter is at work.
+    pub async fn look(&mut self, asked: &Asked) -> Verdict {
+        self.look_at_bucket(asked).await.map(|_| ())
+    }
+
+    pub async fn before_run(&mut self, asked: &Asked) -> Verdict {
+        self.before = self.look_at_bucket(asked).await?;
+        self.objects_before = self.env.store.objects();
+        self.attempted.insert(self.env.head());
+        self.env.store.clear_log();
+        Ok(())
+    }
+
+    pub async fn after_run(&mut self, by: &[u32], end: &End, is_calm: bool, asked: &Asked) -> Verdict {
+        let logs = Logs { log: self.env.store.log(), env: &self.env, is_flat: self.kind.is_flat() };
+        self.attempted.insert(self.env.head());
+        let head_tree = self.wanted_of(&self.env.head(), asked);
+        for by in by {
+            let report = match end {
+                End::Over(Ok(report)) if by == &logs.last_writer() => Some(report),
+                _ => None,
+            };
+            check_order(&logs, *by, report, &head_tree)?;
+        }
+        if self.kind != Kind::Unguarded {
+            check_one_writer(&logs)?;
+        }
+        if is_calm && let End::Over(Ok(report)) = end {
+            self.check_economy(&logs, by[0], report, &head_tree, asked)?;
+        }
+        let after = self.look_at_bucket(asked).await?;
+        if is_calm && let (End::Over(Ok(report)), Some(after)) = (end, &after) {
+            self.check_ledger(after, report)?;
+        }
+        Ok(())
+    }
+
+    /// (a) to (c), (f), (h), (i) of what stands in the bucket.
+    async fn look_at_bucket(&mut self, asked: &Asked) -> Verdict<Option<Ledger>> {
+        if let Some(violation) = self.env.store.violations().first() {
+            return Err(format!("the store was asked for what nobody may ask: {violation}"));
+        }
+        let objects = self.env.store.objects();
+        self.check_foreign(&objects)?;
+        let ledger = self.read_ledger().await?;
+        self.take_note(ledger.as_ref(), asked);
+        self.forgive_what_was_mended(&objects, ledger.as_ref());
+        let statuses = self.read_statuses(&objects)?;
+        for status in &statuses {
+            let offered = self.env.state().offered.iter().any(|commit| commit.as_str() == status.commit);
+            if status.state == "success" && !offered {
+                return Err(format!("{} calls the skipped commit {} a success", status.name, status.commit));
+            }
+        }
+        match (statuses.last(), &ledger) {
+            (Some(newest), Some(ledger)) if newest.state == "success" => {
+                self.check_success(newest, ledger, &objects)?;
+            }
+            (Some(newest), None) => return Err(format!("{} is there, and no root", newest.name)),
+            _ => {}
+        }
+        self.check_objects(&objects, ledger.as_ref())?;
+        Ok(ledger)
+    }
+
+    fn check_foreign(&self, objects: &BTreeMap<ObjectKey, StoredObject>) -> Verdict {
+        if self.kind == Kind::Unguarded {
+            return Ok(());
+        }
+        for (key, bytes) in &self.env.state().foreign {
+            match objects.get(key) {
+                None => return Err(format!("somebody else's object {key} was deleted (P3)")),
+                Some(object) if object.bytes != *bytes || object.meta.headers.mark.is_some() => {
+                    return Err(format!("somebody else's object {key} was overwritten (P3)"));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_ledger(&self) -> Verdict<Option<Ledger>> {
+        let folder = LedgerFolder::of(&self.env.prefix);
+        let loaded = load_root(&self.env.store, &folder).await.map_err(|error| format!("the root: {error}"))?;
+        let Some(loaded) = loaded else { return Ok(None) };
+        let reader = LedgerReader::new(Arc::new(self.env.store.clone()), folder, None);
+        let records: Vec<Record> = reader
+            .records(loaded.root.ranges.clone())
+            .try_collect()
+            .await
+            .map_err(|error| format!("the root names ranges that cannot be read: {error}"))?;
+        let records = records.into_iter().map(|record| (record.path.clone(), record)).collect();
+        Ok(Some(Ledger { loaded, records }))
+    }
+
+    /// Remembers what the commit in the root was made with.
+    fn take_note(&mut self, ledger: Option<&Ledger>, asked: &Asked) {
+        let Some(Ledger { loaded, .. }) = ledger else { return };
+        let root = &loaded.root;
+        let Some(commit) = root.commit.as_ref().filter(|_| root.state == State::Clean) else { return };
+        // The generation of a swap that only forgets unsettled runs is new, too; the fingerprint is not.
+        if self.clean_at != Some(root.generation) {
+            self.clean_at = Some(root.generation);
+            self.asked_of_root = asked.clone();
+            self.attempted = BTreeSet::from([commit.clone()]);
+        }
+    }
+
+    /// Late requests and tampered objects are forgiven until a run has mended what they did.
+    fn forgive_what_was_mended(&mut self, objects: &BTreeMap<ObjectKey, StoredObject>, ledger: Option<&Ledger>) {
+        let Some(Ledger { loaded, records }) = ledger else { return };
+        if loaded.root.state == State::Clean && loaded.root.unsettled.is_empty() {
+            self.late.retain(|late| late.lands_at > Instant::now());
+        }
+        let mut state = self.env.state();
+        let foreign = state.foreign.keys().cloned().collect::<BTreeSet<_>>();
+        state.tampered.retain(|key| {
+            let record = self.env.path_of(key).and_then(|path| records.get(&path));
+            let object = objects.get(key);
+            let is_right = match (object, record) {
+                (Some(object), Some(record)) => object.meta.headers.mark.is_some() && object.meta.etag == record.etag,
+                (None, None) => true,
+                _ => false,
+            };
+            foreign.contains(key) || !is_right
+        });
+    }
+
+    fn is_forgiven(&self, key: &ObjectKey) -> bool {
+        self.late.iter().any(|late| late.key.as_ref().is_none_or(|late| late == key))
+            || self.env.state().tampered.contains(key)
+    }
+
+    fn read_statuses(&self, objects: &BTreeMap<ObjectKey, StoredObject>) -> Verdict<Vec<Status>> {
+        let mut statuses = Vec::new();
+        for (key, object) in objects {
+            let Some(name) = key.as_str().strip_prefix("out/").filter(|name| name.starts_with("_STATUS_")) else {
+                continue;
+            };
+            let text = std::str::from_utf8(&object.bytes).map_err(|error| format!("{name}: {error}"))?;
+            let mut lines = text.lines();
+            let line = |line: &str| -> Verdict<serde_json::Value> {
+                serde_json::from_str(line).map_err(|error| format!("{name}: {error}"))
+            };
+            let head = line(lines.next().unwrap_or_default())?;
+            let mut records = BTreeMap::new();
+            for record in lines {
+                let record = line(record)?;
+                let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
+                records.insert(RelPath::new(text("path").into_bytes()).unwrap(), ETag::new(&text("etag")));
+            }
+            let text = |field: &str| head[field].as_str().unwrap_or_default().to_owned();
+            statuses.push(Status { name: name.to_owned(), state: text("status"), commit: text("commit"), records });
+        }
+        Ok(statuses)
+    }
+
+    /// (a): P1.
+    fn check_success(
+        &self,
+        newest: &Status,
+        ledger: &Ledger,
+        objects: &BTreeMap<ObjectKey, StoredObject>,
+    ) -> Verdict {
+        let says = format!("{} says success for {}", newest.name, newest.commit);
+        let root = &ledger.loaded.root;
+        let commit = CommitId::new(newest.commit.as_str());
+        if root.commit.as_ref() != Some(&commit) {
+            return Err(format!("{says}, and the root holds {:?}", root.commit));
+        }
+        let wanted = self.wanted_of(&commit, &self.asked_of_root);
+        if newest.records.keys().ne(wanted.keys()) {
+            let listed: Vec<String> = newest.records.keys().map(ToString::to_string).collect();
+            return Err(format!("{says} and lists {listed:?}"));
+        }
+        for (path, bytes) in &wanted {
+            let key = self.env.key(path);
+            if self.is_forgiven(&key) {
+                continue;
+            }
+            let Some(object) = objects.get(&key) else { return Err(format!("{says}, and {key} is not there (P1)")) };
+            if object.bytes != *bytes {
+                return Err(format!("{says}, and {key} has other bytes (P1)"));
+            }
+            if object.meta.etag != newest.records[path] {
+                return Err(format!("{says}, and {key} has another etag than its record (P1)"));
+            }
+            let cache_control = match self.asked_of_root.cache_control {
+                0 => None,
+                seconds => Some(format!("max-age={seconds}")),
+            };
+            if object.meta.headers.cache_control != cache_control {
+                return Err(format!("{says}, and {key} has headers that nobody asked for"));
+            }
+        }
+        for (key, object) in objects {
+            if let Some(path) = self.env.path_of(key)
+                && object.meta.headers.mark.is_some()
+                && !wanted.contains_key(&path)
+                && !self.is_forgiven(key)
+            {
+                return Err(format!("{says}, and {key} is ours and not in the commit (P1)"));
+            }
+        }
+        Ok(())
+    }
+
+    /// (b): an object of ours holds what its mark says, and bytes that some commit under way gave it.
+    fn check_objects(&self, objects: &BTreeMap<ObjectKey, StoredObject>, ledger: Option<&Ledger>) -> Verdict {
+        let mut commits = self.attempted.clone();
+        if let Some(Ledger { loaded, .. }) = ledger {
+            let root = &loaded.root;
+            commits.extend(root.commit.clone());
+            if let State::Dirty(runs) = &root.state {
+                commits.extend(runs.iter().map(|run| run.commit.clone()));
+            }
+            commits.extend(root.unsettled.iter().map(|one| one.run.commit.clone()));
+        }
+        for (key, object) in objects {
+            let (Some(path), Some(mark)) = (self.env.path_of(key), &object.meta.headers.mark) else { continue };
+            let mut hasher = ContentHasher::new(ContentIds::from(mark.content), object.meta.size);
+            hasher.update(&object.bytes);
+            if hasher.finish().is_none() {
+                return Err(format!("{key} does not hold the bytes that its mark tells of"));
+            }
+            if self.is_forgiven(key) {
+                continue;
+            }
+            let state = self.env.state();
+            let is_marker = path.file_name() == MARKER_NAME.as_bytes() && object.bytes.is_empty();
+            let is_known = |commit: &CommitId| state.trees[commit].get(&path).map(Bytes::len) == Some(object.bytes.len())
+                && state.trees[commit].get(&path) == Some(&object.bytes);
+            if !is_marker && !commits.iter().any(is_known) {
+                return Err(format!("{key} holds bytes of no commit that is under way"));
+            }
+        }
+        Ok(())
+    }
+
+    /// (d): nothing is sent that is there already, and nothing at all where nothing changed.
+    fn check_economy(
+        &self,
+        logs: &Logs<'_>,
+        by: u32,
+        report: &Report,
+        head_tree: &Tree,
+        asked: &Asked,
+    ) -> Verdict {
+        let Some(before) = &self.before else { return Ok(()) };
+        let root = &before.loaded.root;
+        if root.state != State::Clean || !root.unsettled.is_empty() {
+            return Ok(());
+        }
+        if asked.cache_control == self.asked_before(report) {
+            for (path, record) in &before.records {
+                let key = self.env.key(path);
+                let stands = self.objects_before.get(&key).filter(|object| object.meta.etag == record.etag);
+                let is_same = stands.is_some_and(|object| head_tree.get(path) == Some(&object.bytes));
+                if is_same && !self.is_forgiven(&key) && logs.wrote(by, &key) {
+                    return Err(format!("{key} was written although it did not change (P4)"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rule of headers before the run; a run that changed nothing had the same.
+    fn asked_before(&self, _report: &Report) -> u8 {
+        self.asked_of_root.cache_control
+    }
+
+    /// (j): the ledger is exactly what is in the bucket of ours.
+    fn check_ledger(&self, ledger: &Ledger, report: &Report) -> Verdict {
+        let root = &ledger.loaded.root;
+        let is_right_state = match report.outcome {
+            Outcome::Failed => root.state == State::Dirty(Vec::new()) && root.commit.is_none(),
+            Outcome::Exported | Outcome::Unchanged => {
+                root.state == State::Clean && root.commit.as_ref() == Some(&report.commit)
+            }
+        };
+        if !is_right_state {
+            return Err(format!("a run that ended as {:?} left the root {:?} at {:?}", report.outcome, root.state, root.commit));
+        }
+        let objects = self.env.store.objects();
+        for (path, record) in &ledger.records {
+            let key = self.env.key(path);
+            if !self.is_forgiven(&key) && objects.get(&key).is_none_or(|object| object.meta.etag != record.etag) {
+                return Err(format!("the ledger holds {path}, and the bucket does not hold it so"));
+            }
+        }
+        for (key, object) in &objects {
+            if let Some(path) = self.env.path_of(key)
+                && object.meta.headers.mark.is_some()
+                && !ledger.records.contains_key(&path)
+                && !self.is_forgiven(key)
+            {
+                return Err(format!("{key} is ours, and the ledger does not know it"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether objects failed for a reason.
+    pub fn expect_failures(&self, report: &Report, asked: &Asked) -> Verdict {
+        let wanted = self.wanted_of(&report.commit, asked);
+        let state = self.env.state();
+        for failure in &report.failures {
+            let stands_there = |key: &ObjectKey| {
+                self.env.path_of(key).is_some_and(|other| {
+                    other == failure.path || (self.kind.has_folders() && in_the_way(&other, &failure.path))
+                })
+            };
+            let has_reason = state.troubled.contains(&failure.path) || state.tampered.iter().any(stands_there);
+            if !has_reason || !wanted.contains_key(&failure.path) {
+                return Err(format!("{} failed without a reason: {}", failure.path, failure.error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Has others remove what is theirs and in the way.
+    pub async fn clear_the_way(&mut self, asked: &Asked) -> Verdict {
+        let wanted = self.wanted_of(&self.env.head(), asked);
+        let has_root = self.read_ledger().await?.is_some();
+        for (key, object) in self.env.store.objects() {
+            let Some(path) = self.env.path_of(&key).filter(|_| object.meta.headers.mark.is_none()) else { continue };
+            let stands_there = |other: &RelPath| *other == path || (self.kind.has_folders() && in_the_way(&path, other));
+            if !has_root || wanted.keys().any(stands_there) {
+                self.env.remove_foreign(&key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Half an hour after everything, nothing is forgiven any more but what others did.
+    pub async fn expect_settled(&mut self) -> Verdict {
+        let ledger = self.read_ledger().await?.ok_or("there is no root")?;
+        if !ledger.loaded.root.unsettled.is_empty() {
+            return Err("runs are still unsettled".to_owned());
+        }
+        if !self.late.is_empty() {
+            return Err("what landed late was not looked at".to_owned());
+        }
+        match self.env.store.uploads().first() {
+            Some(upload) => Err(format!("an upload of {} was left (P2)", upload.key)),
+            None => Ok(()),
+        }
+    }
+
+    /// An unchanged head costs at most three requests.
+    pub fn expect_nothing_done(&self, by: u32) -> Verdict {
+        let log = self.env.store.log();
+        let own: Vec<_> = log.iter().filter(|one| one.by == by).collect();
+        if own.len() > 3 || own.iter().any(|one| one.kind.is_write()) {
+            return Err(format!("an unchanged head cost {own:?} (P4)"));
+        }
+        Ok(())
+    }
+
+    /// `_lakesync/` and the status files hold what the root names, and nothing else.
+    pub async fn expect_clean_folder(&self) -> Verdict {
+        let ledger = self.read_ledger().await?.ok_or("there is no root")?;
+        let root = &ledger.loaded.root;
+        let ranges: BTreeSet<String> =
+            root.ranges.iter().map(|range| format!("out/_lakesync/ranges/{}", range.name)).collect();
+        let names: BTreeSet<String> = root.status.names.iter().map(|name| format!("out/{name}")).collect();
+        for key in self.env.store.objects().into_keys() {
+            let text = key.as_str();
+            let is_named = match text {
+                "out/_lakesync/root.json" | "out/_lakesync/lease.json" => true,
+                _ if text.starts_with("out/_lakesync/") => ranges.contains(text),
+                _ if text.starts_with("out/_STATUS_") => names.contains(text),
+                _ => true,
+            };
+            if !is_named {
+                return Err(format!("{key} was left behind, and no root names it"));
+            }
+        }
+        Ok(())
+    }
+
+    fn wanted_of(&self, commit: &CommitId, asked: &Asked) -> Tree {
+        wanted(&self.env.state().trees[commit], asked)
+    }
+}

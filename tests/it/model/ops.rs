@@ -1,0 +1,369 @@
+//! Cases as data: what happens to a branch, a bucket and the exporters between them.
+
+use lakesync::store::Capabilities;
+
+/// Few paths, so that they collide: files that become folders, pointers, logs, markers' folders.
+pub const PATHS: [&str; 12] = [
+    "keep", "a", "a/b", "a/c", "d", "d/e", "d/e/f", "t/_SUCCESS", "t/p1", "t/_delta_log/00.json",
+    "t/_delta_log/01.json", "x/y",
+];
+
+/// Few contents, so that files are equal: empty, small, in one part, in an upload of parts.
+pub const CONTENTS: u8 = 6;
+
+/// The bytes of a content.
+pub fn content(number: u8) -> Vec<u8> {
+    match number % CONTENTS {
+        0 => Vec::new(),
+        1 => b"one".to_vec(),
+        2 => b"two two".to_vec(),
+        3 => b"three-three-three-three".to_vec(),
+        4 => vec![b'4'; 150],
+        _ => (0..2_500u32).map(|at| (at % 251) as u8).collect(),
+    }
+}
+
+/// A change to the tree; numbers are taken modulo, so that every one means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit {
+    Nothing,
+    Put(u8, u8),
+    Remove(u8),
+    Rename(u8, u8),
+    Swap(u8, u8),
+    Copy(u8, u8),
+}
+
+/// What somebody else does meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meddle {
+    /// Writes an object of theirs.
+    Put(u8),
+    /// Deletes whatever stands there.
+    Delete(u8),
+    /// Writes the same bytes again.
+    Touch(u8),
+    /// Moves the branch.
+    Move(Edit),
+}
+
+/// Where in a run something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// At the n-th request of all.
+    Call(u8),
+    /// At the n-th request of a step of the protocol.
+    Step(u8, u8),
+}
+
+/// What a request meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    FailBefore,
+    FailAfter,
+    LostReply,
+    Cut,
+    Throttled,
+    Denied,
+    /// It reaches the store after so many seconds.
+    Slow(u8),
+    /// Its reply comes after so many seconds.
+    SlowReply(u8),
+    /// No reply, and it lands after so many seconds all the same.
+    LandsLate(u16),
+}
+
+/// What happens in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    None,
+    /// So many requests from there on meet a fault.
+    Faults { at: At, times: u8, fault: Fault },
+    /// The process dies at a request, before or after its effect.
+    Crash { at: At, after: bool, here: bool },
+    /// The process dies, and the request lands after so many seconds all the same.
+    CrashLate { at: At, seconds: u16, here: bool },
+    /// The process stands still for so many seconds, while the branch moves and another exporter runs.
+    Pause { at: At, seconds: u8, edit: Edit },
+    /// Somebody else does something.
+    Meddled { at: At, meddle: Meddle },
+}
+
+/// What a file of the source does when it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileTrouble {
+    OtherBytes,
+    Changes,
+    Vanishes,
+}
+
+/// A change of what the user asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    CacheControl(u8),
+    Exclude(u8),
+    Include,
+    SmallParts(bool),
+    Markers(bool),
+    KeepStatus(u8),
+    OneByOne(bool),
+}
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Commit([Edit; 3]),
+    SetHead(u8),
+    Export(Trouble),
+    /// Two exporters at once, their requests interleaved by a seed.
+    Race(u16),
+    Outside(Meddle),
+    SourceFault(u8, FileTrouble, u8),
+    Advance(u16),
+    Config(Change),
+}
+
+/// What the store can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// All that S3 can.
+    Full,
+    /// As versitygw: no etags in batches, no guarded copies, no file beside a folder.
+    Flat,
+    /// No batches of deletes at all, no guarded copies.
+    NoBatches,
+    /// As SeaweedFS: a folder counts as an object for `If-None-Match: *`.
+    FolderCounts,
+    /// Deletes are not guarded.
+    NoDeleteGuards,
+    /// Nothing is guarded, so that there is no P3 and no P5.
+    Unguarded,
+}
+
+impl Kind {
+    pub const ALL: [Self; 6] =
+        [Self::Full, Self::Flat, Self::NoBatches, Self::FolderCounts, Self::NoDeleteGuards, Self::Unguarded];
+
+    pub fn capabilities(self) -> Capabilities {
+        let mut can = Capabilities::ALL;
+        match self {
+            Self::Full => {}
+            Self::Flat => {
+                can.delete_many_matches = false;
+                (can.copy_absent, can.copy_matches) = (false, false);
+                can.file_beside_folder = false;
+            }
+            Self::NoBatches => {
+                (can.delete_many, can.delete_many_matches) = (false, false);
+                (can.copy_absent, can.copy_matches) = (false, false);
+            }
+            Self::FolderCounts => can.absent_over_folder = false,
+            Self::NoDeleteGuards => (can.delete_matches, can.delete_many_matches) = (false, false),
+            Self::Unguarded => {
+                (can.put_absent, can.put_matches) = (false, false);
+                (can.complete_absent, can.complete_matches) = (false, false);
+                (can.copy_absent, can.copy_matches) = (false, false);
+                (can.delete_matches, can.delete_many_matches) = (false, false);
+            }
+        }
+        can
+    }
+
+    /// Whether every write and delete can be guarded, so that meddling in the middle of a run must be survived.
+    pub fn guards_all(self) -> bool {
+        !matches!(self, Self::NoDeleteGuards | Self::Unguarded)
+    }
+
+    pub fn is_flat(self) -> bool {
+        self == Self::Flat
+    }
+}
+
+/// A whole case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    pub kind: Kind,
+    /// Whether the source tells changes, or only trees.
+    pub tells_changes: bool,
+    /// Whether content ids are Git's, or BLAKE3's.
+    pub git_ids: bool,
+    pub ops: Vec<Op>,
+}
+
+/// A small generator of numbers: its cases are the same everywhere and for ever.
+pub struct Numbers(u64);
+
+impl Numbers {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Splitmix64.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn byte(&mut self, end: u64) -> u8 {
+        u8::try_from(self.below(end)).expect("small")
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn path(&mut self) -> u8 {
+        self.byte(PATHS.len() as u64)
+    }
+
+    fn edit(&mut self) -> Edit {
+        match self.below(10) {
+            0..4 => Edit::Put(self.path(), self.byte(u64::from(CONTENTS))),
+            4..6 => Edit::Remove(self.path()),
+            6 => Edit::Rename(self.path(), self.path()),
+            7 => Edit::Swap(self.path(), self.path()),
+            _ => Edit::Copy(self.path(), self.path()),
+        }
+    }
+
+    fn edits(&mut self) -> [Edit; 3] {
+        std::array::from_fn(|at| if at == 0 || self.chance(60) { self.edit() } else { Edit::Nothing })
+    }
+
+    fn at(&mut self) -> At {
+        if self.chance(40) {
+            return At::Call(self.byte(70));
+        }
+        let step = self.byte(12);
+        // Most steps are a request or two; a transfer has many.
+        let most = if step == 7 { 9 } else { 3 };
+        At::Step(step, self.byte(most))
+    }
+
+    fn fault(&mut self) -> Fault {
+        match self.below(10) {
+            0 => Fault::FailBefore,
+            1 => Fault::FailAfter,
+            2 | 3 => Fault::LostReply,
+            4 => Fault::Cut,
+            5 => Fault::Throttled,
+            6 => Fault::Denied,
+            7 => Fault::Slow([2, 25, 40, 100][self.below(4) as usize]),
+            8 => Fault::SlowReply([2, 25, 40, 100][self.below(4) as usize]),
+            _ => Fault::LandsLate([5, 40, 70, 600][self.below(4) as usize]),
+        }
+    }
+
+    fn meddle(&mut self) -> Meddle {
+        match self.below(8) {
+            0..4 => Meddle::Put(self.path()),
+            4 | 5 => Meddle::Delete(self.path()),
+            6 => Meddle::Touch(self.path()),
+            _ => Meddle::Move(self.edit()),
+        }
+    }
+
+    fn trouble(&mut self, guards_all: bool) -> Trouble {
+        let at = self.at();
+        match self.below(20) {
+            0..5 => Trouble::None,
+            5..9 => Trouble::Crash { at, after: self.chance(50), here: self.chance(50) },
+            9..12 => {
+                let seconds = [10, 70, 400, 1_200][self.below(4) as usize];
+                Trouble::CrashLate { at, seconds, here: self.chance(50) }
+            }
+            12..15 => Trouble::Faults { at, times: [1, 1, 3, 8][self.below(4) as usize], fault: self.fault() },
+            15..18 if guards_all => {
+                Trouble::Pause { at, seconds: [62, 90, 130][self.below(3) as usize], edit: self.edit() }
+            }
+            18.. if guards_all => Trouble::Meddled { at, meddle: self.meddle() },
+            _ => Trouble::Crash { at, after: self.chance(50), here: false },
+        }
+    }
+
+    fn change(&mut self) -> Change {
+        match self.below(7) {
+            0 => Change::CacheControl(self.byte(3)),
+            1 => Change::Exclude(self.path()),
+            2 => Change::Include,
+            3 => Change::SmallParts(self.chance(60)),
+            4 => Change::Markers(self.chance(60)),
+            5 => Change::KeepStatus(1 + self.byte(3)),
+            _ => Change::OneByOne(self.chance(50)),
+        }
+    }
+
+    fn op(&mut self, kind: Kind) -> Op {
+        let guards_all = kind.guards_all();
+        match self.below(100) {
+            0..26 => Op::Commit(self.edits()),
+            26..30 => Op::SetHead(self.byte(8)),
+            30..72 => Op::Export(self.trouble(guards_all)),
+            72..76 if guards_all => Op::Race(u16::try_from(self.below(1 << 16)).expect("below")),
+            76..83 => Op::Outside(self.meddle()),
+            83..87 => {
+                let trouble =
+                    [FileTrouble::OtherBytes, FileTrouble::Changes, FileTrouble::Vanishes][self.below(3) as usize];
+                Op::SourceFault(self.path(), trouble, [1, 2, 9][self.below(3) as usize])
+            }
+            87..93 => Op::Advance([1, 61, 120, 1_000, 1_900][self.below(5) as usize]),
+            93.. => Op::Config(self.change()),
+            _ => Op::Export(Trouble::None),
+        }
+    }
+}
+
+impl Case {
+    /// The case of a seed.
+    pub fn generate(seed: u64) -> Self {
+        let mut numbers = Numbers::new(seed);
+        let kind = match numbers.below(10) {
+            0..4 => Kind::Full,
+            4..6 => Kind::Flat,
+            6 => Kind::NoBatches,
+            7 => Kind::FolderCounts,
+            8 => Kind::NoDeleteGuards,
+            _ => Kind::Unguarded,
+        };
+        Self::generate_for(kind, &mut numbers)
+    }
+
+    /// A case for one kind of store.
+    pub fn generate_for(kind: Kind, numbers: &mut Numbers) -> Self {
+        let mut ops = vec![Op::Commit(numbers.edits())];
+        if numbers.chance(80) {
+            ops.extend([Op::Config(numbers.change()), Op::Export(Trouble::None)]);
+        }
+        let length = 4 + numbers.below(8);
+        ops.extend((0..length).map(|_| numbers.op(kind)));
+        Self { kind, tells_changes: numbers.chance(70), git_ids: numbers.chance(50), ops }
+    }
+
+    /// The same case without one of its ops.
+    pub fn without(&self, at: usize) -> Self {
+        let mut shorter = self.clone();
+        shorter.ops.remove(at);
+        shorter
+    }
+
+    /// As a test that can be pasted.
+    pub fn as_test(&self) -> String {
+        let ops: Vec<String> = self.ops.iter().map(|op| format!("        {op:?},\n")).collect();
+        format!(
+            "#[test]\nfn regression_NAME() {{\n    check(&Case {{\n        kind: Kind::{:?},\n        \
+             tells_changes: {},\n        git_ids: {},\n        ops: vec![\n{}        ],\n    }});\n}}",
+            self.kind,
+            self.tells_changes,
+            self.git_ids,
+            ops.concat()
+        )
+    }
+}
