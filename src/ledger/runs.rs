@@ -72,7 +72,10 @@ fn read_page<T: DeserializeOwned>(format: &Format, file: &str, bytes: &[u8]) -> 
     let body = format.unpack(file, bytes)?;
     let (head, mut rest) =
         postcard::take_from_bytes::<Head>(&body).map_err(|_| LedgerError::damaged(file, "its head cannot be"))?;
-    // The number is not trusted with memory: each record takes at least a byte of what there is.
+    if head.records > FILE_RECORDS {
+        return Err(LedgerError::damaged(file, "it has more records than a file can"));
+    }
+    // Each takes at least a byte of what there is, whatever the number says.
     let mut records = Vec::with_capacity((head.records as usize).min(rest.len()));
     for number in 1..=head.records {
         let (record, after) = postcard::take_from_bytes(rest)
