@@ -19,7 +19,11 @@ struct Room {
 
 impl Room {
     fn new() -> Self {
-        let temp = tempfile::tempdir().unwrap();
+        Self::inside(&std::env::temp_dir())
+    }
+
+    fn inside(folder: &Path) -> Self {
+        let temp = tempfile::tempdir_in(folder).unwrap();
         let base = temp.path().canonicalize().unwrap();
         let room = Self {
             root: base.join("tree"),
@@ -184,7 +188,7 @@ fn a_file_put_in_the_place_of_another_is_hashed() {
 #[test]
 fn a_damaged_cache_is_believed_up_to_the_damage_at_most() {
     let room = Room::new();
-    let names: Vec<String> = (0..2_000).map(|index| format!("{index:04}")).collect();
+    let names: Vec<String> = (0..1_200).map(|index| format!("{index:04}")).collect();
     for name in &names {
         fs::write(room.root.join(name), name).unwrap();
     }
@@ -198,6 +202,8 @@ fn a_damaged_cache_is_believed_up_to_the_damage_at_most() {
     for at in [0, 22, 40, 200, 1_000, whole.len() / 2, whole.len() - 1] {
         for cut in [false, true] {
             let mut bytes = forge();
+            // A number of fewer digits can make it a byte or two shorter.
+            let at = at.min(bytes.len() - 1);
             if cut {
                 bytes.truncate(at);
             } else {
@@ -211,7 +217,7 @@ fn a_damaged_cache_is_believed_up_to_the_damage_at_most() {
                 "{at} {cut}"
             );
             assert!(
-                at >= whole.len() / 2 || found[1_999] != FORGED,
+                at >= whole.len() / 2 || found[1_199] != FORGED,
                 "{at} {cut}: it was used"
             );
         }
@@ -260,9 +266,20 @@ fn a_scan_that_is_given_up_stops_and_leaves_nothing_behind() {
 
 #[test]
 fn a_folder_of_100_000_files_takes_few_bytes_for_each() {
-    let room = Room::new();
+    // In memory where there is such a place: making and removing the files is what takes the time here.
+    let memory = Path::new("/dev/shm");
+    let room = if memory.is_dir() {
+        Room::inside(memory)
+    } else {
+        Room::new()
+    };
+    // Few inodes with many names each, for the same reason.
     for index in 0..100_000 {
-        fs::File::create(room.root.join(format!("{index:06}.parquet"))).unwrap();
+        let path = |index| room.root.join(format!("{index:06}.parquet"));
+        match index % 50_000 {
+            0 => fs::write(path(index), "").unwrap(),
+            nth => fs::hard_link(path(index - nth), path(index)).unwrap(),
+        }
     }
     let tree = room.tree();
     let request = Request {
