@@ -14,7 +14,6 @@ mod journal;
 mod known;
 mod look;
 mod prepare;
-mod rebuild;
 mod records;
 mod report;
 mod run;
@@ -23,7 +22,6 @@ mod settle;
 
 pub use config::{ExportConfig, Guards, LeasePolicy, MaxDelete, StatusRecords};
 pub use error::{ExportError, Refusal};
-pub use rebuild::{Rebuilt, rebuild};
 pub use report::{Counts, Failure, Outcome, Report};
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! What lakesync knows it has put under an export path, kept in the bucket under `_lakesync/`.
 
 mod cache;
+mod cleanup;
 mod envelope;
 mod error;
 mod file;
@@ -15,9 +16,11 @@ mod record;
 mod rewrite;
 mod root;
 mod root_file;
+mod runs;
 #[cfg(test)]
 mod testing;
 
+pub use cleanup::{Cleaned, cleanup};
 pub use error::LedgerError;
 pub use folder::LedgerFolder;
 pub use holder::Holder;
@@ -29,3 +32,4 @@ pub use record::{HeadersDigest, RangeRef, Record};
 pub use rewrite::{Edit, rewrite};
 pub use root::{Root, RunRef, State, StatusName, StatusPlace, Unsettled};
 pub use root_file::{Loaded, SwapError, load_root, swap_root};
+pub use runs::{Done, DoneLog, Intent, IntentKind, IntentWriter, Outcome as DoneOutcome, read_done, read_intents};

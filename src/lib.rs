@@ -19,3 +19,4 @@ pub mod ledger;
 pub mod plan;
 pub mod transfer;
 pub mod status;
+pub mod export;

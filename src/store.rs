@@ -23,8 +23,8 @@ pub use capabilities::Capabilities;
 pub use checksum::checksum_base64;
 pub use counts::{RequestCounts, RequestTotals};
 pub use error::{StoreError, StoreErrorKind};
-pub use limiter::{Limiter, Place};
 pub use fenced::{Fenced, LeaseIsLost, LeaseWatch};
+pub use limiter::{Limiter, Place};
 pub use request::{
     BucketFacts, Checksum, Condition, CopySource, Fetched, Listed, Listing, ObjectHeaders, ObjectMeta, Part, Put,
     RequestKind, StoreTime, Upload, UploadListing, Versioning, WriteClass, Written,

@@ -72,7 +72,10 @@ impl Transfer {
     /// The headers of an entry's object, mark and class included.
     fn object_headers(&self, entry: &Entry) -> ObjectHeaders {
         let mut headers = self.headers.headers(entry);
-        headers.mark = entry.content.primary().map(|content| Mark { run: self.owners.run, content });
+        headers.mark = entry.content.primary().map(|content| Mark {
+            run: self.owners.run,
+            content,
+        });
         headers.class = Some(self.class.clone());
         headers
     }

@@ -21,7 +21,12 @@ pub(super) async fn first_object(store: &dyn Store, prefix: &Prefix) -> Result<O
     loop {
         let page = store.list(prefix.as_str(), token.as_deref(), 1000).await?;
         let foreign = |path: &RelPath| !is_own_file(path);
-        if let Some(path) = page.objects.iter().filter_map(|object| object.key.below(prefix)).find(foreign) {
+        if let Some(path) = page
+            .objects
+            .iter()
+            .filter_map(|object| object.key.below(prefix))
+            .find(foreign)
+        {
             return Ok(Some(path));
         }
         token = page.next;
@@ -46,8 +51,12 @@ pub(super) async fn find_objects(
         let page = store.list(prefix.as_str(), token.as_deref(), 1000).await?;
         for object in page.objects {
             if let Some(path) = object.key.below(prefix).filter(|path| !is_own_file(path)) {
-                let found =
-                    FoundObject::Object { etag: object.etag, size: object.size, version_id: None, mark: None };
+                let found = FoundObject::Object {
+                    etag: object.etag,
+                    size: object.size,
+                    version_id: None,
+                    mark: None,
+                };
                 there.insert(path, found);
             }
         }
@@ -60,7 +69,9 @@ pub(super) async fn find_objects(
         let mut tree = source.tree(head).await?;
         while let Some(item) = tree.next().await? {
             let Item::Entry(entry) = item else { continue };
-            let Some(FoundObject::Object { etag, size, .. }) = there.get(&entry.path) else { continue };
+            let Some(FoundObject::Object { etag, size, .. }) = there.get(&entry.path) else {
+                continue;
+            };
             if *size == entry.size && is_equal(store, prefix, source, head, &entry, etag).await? {
                 let digest = headers.entry_digest(&entry);
                 let record = adopted(&entry, etag.clone(), digest);
@@ -70,14 +81,25 @@ pub(super) async fn find_objects(
     }
     let mut found = Spool::new(None);
     for (path, object) in there {
-        found.push(&Found { path, object, intended: Vec::new() })?;
+        found.push(&Found {
+            path,
+            object,
+            intended: Vec::new(),
+        })?;
     }
     Ok(found)
 }
 
 /// An adopted object keeps the headers it has: they count as those that were asked for.
 fn adopted(entry: &Entry, etag: ETag, headers: HeadersDigest) -> Record {
-    Record { path: entry.path.clone(), etag, size: entry.size, content: entry.content, headers, version_id: None }
+    Record {
+        path: entry.path.clone(),
+        etag,
+        size: entry.size,
+        content: entry.content,
+        headers,
+        version_id: None,
+    }
 }
 
 /// Compares the object's etag with the MD5 of the file, and where that does not settle it, its bytes.
@@ -107,14 +129,24 @@ async fn is_equal(
             Err(error) => return Err(error.into()),
         }
     }
-    let Some(content) = hasher.finish() else { return Ok(false) };
+    let Some(content) = hasher.finish() else {
+        return Ok(false);
+    };
     if hex::encode(md5.finalize()).eq_ignore_ascii_case(etag.as_str()) {
         return Ok(true);
     }
     // An etag that is no MD5 (several parts, encryption) says nothing: only the bytes do.
-    let Some(key) = prefix.key(&entry.path) else { return Ok(false) };
+    let Some(key) = prefix.key(&entry.path) else {
+        return Ok(false);
+    };
     let mut fetched = store.get(&key, None).await?;
-    let mut there = ContentHasher::new(ContentIds { address: None, ..content }, entry.size);
+    let mut there = ContentHasher::new(
+        ContentIds {
+            address: None,
+            ..content
+        },
+        entry.size,
+    );
     let mut length = 0;
     while let Some(chunk) = futures::StreamExt::next(&mut fetched.body).await.transpose()? {
         length += chunk.len() as u64;

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::ledger::{
-    Intent, IntentKind, IntentWriter, Loaded, Root, RunRef, State, StatusName, StatusPlace,
-};
+use crate::ledger::{Intent, IntentKind, IntentWriter, Loaded, Root, RunRef, State, StatusName, StatusPlace};
 use crate::model::{CommitId, Prefix};
 use crate::plan::{Plan, Step, Work};
 use crate::progress::Phase;
@@ -39,7 +37,12 @@ impl Session<'_> {
         exporter.progress.started(self.run, commit);
         self.write_intents(plan, capabilities).await?;
         let name = StatusName::next(self.store_now(), last_status);
-        let run = RunRef { run: self.run, commit: commit.clone(), status: name.clone(), lease_taken: self.lease_taken };
+        let run = RunRef {
+            run: self.run,
+            commit: commit.clone(),
+            status: name.clone(),
+            lease_taken: self.lease_taken,
+        };
         let root = self.dirty_root(loaded, inherited, run, capabilities);
         let etag = self.swap(&root, loaded.map(|loaded| &loaded.etag)).await?;
         let root = Loaded { root, etag, date: None };
@@ -63,7 +66,14 @@ impl Session<'_> {
     pub(super) fn status_file(&self, name: StatusName, capabilities: Capabilities) -> StatusFile {
         let (store, prefix) = (self.status_store.clone(), &self.exporter.config.status_path.prefix);
         // The probe was of the export path's store; that of the status path is nearly always the same.
-        StatusFile::new(store, prefix, name, self.run, capabilities.guards_writes(), capabilities.checksum)
+        StatusFile::new(
+            store,
+            prefix,
+            name,
+            self.run,
+            capabilities.guards_writes(),
+            capabilities.checksum,
+        )
     }
 
     async fn write_intents(&self, plan: &Plan, capabilities: Capabilities) -> Result<(), ExportError> {
@@ -87,7 +97,9 @@ impl Session<'_> {
         capabilities: Capabilities,
     ) -> Root {
         let (exporter, config) = (self.exporter, &self.exporter.config);
-        let status = loaded.map(|loaded| &loaded.root.status).filter(|status| status.path == config.status_path);
+        let status = loaded
+            .map(|loaded| &loaded.root.status)
+            .filter(|status| status.path == config.status_path);
         let mut status = status.cloned().unwrap_or_else(|| StatusPlace {
             path: config.status_path.clone(),
             names: Vec::new(),
@@ -117,7 +129,9 @@ impl Session<'_> {
         inherited: &Inherited,
         capabilities: Capabilities,
     ) -> Result<(), Stop> {
-        let Some(Loaded { root, .. }) = loaded else { return Ok(()) };
+        let Some(Loaded { root, .. }) = loaded else {
+            return Ok(());
+        };
         let config = &self.exporter.config;
         if root.status.path != config.status_path {
             return self.close_left_path(root).await;
@@ -170,7 +184,9 @@ impl Session<'_> {
 
     /// Readers of a status path that is left must not take its last `success` for what is there now.
     async fn close_left_path(&self, root: &Root) -> Result<(), Stop> {
-        let Some(newest) = root.status.names.last() else { return Ok(()) };
+        let Some(newest) = root.status.names.last() else {
+            return Ok(());
+        };
         if root.status.path.bucket != *self.status_store.bucket() {
             tracing::warn!(path = %root.status.path, "the old status path is in another bucket; its last file stays");
             return Ok(());
@@ -178,7 +194,9 @@ impl Session<'_> {
         let prefix: &Prefix = &root.status.path.prefix;
         let store: Arc<dyn Store> = self.status_store.clone();
         let key = prefix.join(&newest.to_string());
-        let Some((mut head, etag)) = read_head(&*store, &key).await? else { return Ok(()) };
+        let Some((mut head, etag)) = read_head(&*store, &key).await? else {
+            return Ok(());
+        };
         head.status = ExportState::Failure;
         head.message = format!("status files moved to {}", self.exporter.config.status_path);
         let guarded = root.store.guards_writes();
@@ -198,8 +216,14 @@ impl Session<'_> {
         needed.extend(root.status.newest_success.clone());
         needed.insert(own.clone());
         let excess = root.status.names.len().saturating_sub(keep);
-        let old: Vec<StatusName> =
-            root.status.names.iter().take(excess).filter(|name| !needed.contains(*name)).cloned().collect();
+        let old: Vec<StatusName> = root
+            .status
+            .names
+            .iter()
+            .take(excess)
+            .filter(|name| !needed.contains(*name))
+            .cloned()
+            .collect();
         for name in old {
             let key = self.exporter.config.status_path.prefix.join(&name.to_string());
             match self.status_store.delete(&key, &Condition::Always).await {
@@ -214,11 +238,18 @@ fn intent(step: Step, part_size_bytes: u64) -> Option<Intent> {
     match step.work {
         Work::Write { entry, headers, .. } => Some(Intent {
             path: entry.path,
-            kind: IntentKind::Put { content: entry.content, size: entry.size, headers },
+            kind: IntentKind::Put {
+                content: entry.content,
+                size: entry.size,
+                headers,
+            },
             is_upload: entry.size > part_size_bytes,
         }),
-        Work::Delete { path, .. } => Some(Intent { path, kind: IntentKind::Delete, is_upload: false }),
+        Work::Delete { path, .. } => Some(Intent {
+            path,
+            kind: IntentKind::Delete,
+            is_upload: false,
+        }),
         Work::Conflict { .. } | Work::LetGo { .. } | Work::Unreadable { .. } => None,
     }
 }
-

@@ -87,7 +87,10 @@ impl Comparison<'_> {
                 }
             }
         }
-        Ok(Compared { plan: draft.finish()?, corrections })
+        Ok(Compared {
+            plan: draft.finish()?,
+            corrections,
+        })
     }
 
     async fn by_changes(
@@ -113,7 +116,10 @@ impl Comparison<'_> {
         let touched = cursor.finish(&mut planner)?;
         let mut draft = planner.finish()?;
         self.offer_touched(&mut draft, &touched).await?;
-        Ok(Compared { plan: draft.finish()?, corrections: Spool::new(None) })
+        Ok(Compared {
+            plan: draft.finish()?,
+            corrections: Spool::new(None),
+        })
     }
 
     /// Only ranges that the changes touch are read, so that the cost stays that of the change (P8); a rename
@@ -173,7 +179,13 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn new(reader: &'a LedgerReader, ranges: &'a [RangeRef]) -> Self {
-        Self { reader, ranges, at: 0, open: None, touched: Vec::new() }
+        Self {
+            reader,
+            ranges,
+            at: 0,
+            open: None,
+            touched: Vec::new(),
+        }
     }
 
     /// Finds the record of the change's path; what lies before it is kept.
@@ -182,7 +194,9 @@ impl<'a> Cursor<'a> {
         while self.ranges.get(self.at).is_some_and(|range| range.last < *path) {
             self.leave(planner)?;
         }
-        let Some(range) = self.ranges.get(self.at) else { return Ok(None) };
+        let Some(range) = self.ranges.get(self.at) else {
+            return Ok(None);
+        };
         if range.first > *path && self.open.is_none() {
             return Ok(None);
         }

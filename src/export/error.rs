@@ -65,7 +65,9 @@ pub enum Refusal {
         objects: u64,
     },
     /// More deletes than allowed.
-    #[error("{deletes} of {objects} objects would be deleted, more than --max-delete allows; raise it if that is meant")]
+    #[error(
+        "{deletes} of {objects} objects would be deleted, more than --max-delete allows; raise it if that is meant"
+    )]
     TooManyDeletes {
         /// How many deletes.
         deletes: u64,
@@ -97,7 +99,9 @@ pub enum Refusal {
         wanted: String,
     },
     /// The status path is another one than the last run's.
-    #[error("status files of {export_path} go to {found}; pass --export-status-path {found}, or --move-status to move to {wanted}")]
+    #[error(
+        "status files of {export_path} go to {found}; pass --export-status-path {found}, or --move-status to move to {wanted}"
+    )]
     StatusMoved {
         /// The export path.
         export_path: String,
@@ -115,7 +119,9 @@ pub enum Refusal {
         found: String,
     },
     /// The store cannot guard the lease, and `--lease required` was given.
-    #[error("{export_path}: the store ignores conditional writes, so nothing can guard the lease (--lease auto goes on without)")]
+    #[error(
+        "{export_path}: the store ignores conditional writes, so nothing can guard the lease (--lease auto goes on without)"
+    )]
     Unguarded {
         /// The export path.
         export_path: String,
@@ -140,4 +146,3 @@ impl From<TransferError> for ExportError {
         }
     }
 }
-

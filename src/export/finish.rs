@@ -18,6 +18,7 @@ use crate::status::{
 use crate::store::{Capabilities, StoreErrorKind};
 use crate::transfer::{Outcome as StepOutcome, Outcomes, Owners, Transfer, TransferError, carry_out};
 
+use super::ExportError;
 use super::announce::Announced;
 use super::config::StatusRecords;
 use super::journal::{Journal, Written};
@@ -26,7 +27,6 @@ use super::report::{Counts, Failure, Outcome, Report};
 use super::run::{Stop, unguarded};
 use super::session::{Inherited, Session};
 use super::settle::Settler;
-use super::ExportError;
 
 /// How long a request that was sent may land after its run is over: 15 minutes for which its signature is
 /// good, and 15 for which a store may take a wrong clock for a right one.
@@ -49,8 +49,10 @@ impl Session<'_> {
             return self.say_success(loaded).await;
         }
         let capabilities = self.capabilities(loaded.as_ref()).await?;
-        let prepared =
-            self.reads().prepare(loaded.as_ref(), &inherited, &head, capabilities, last_status).await?;
+        let prepared = self
+            .reads()
+            .prepare(loaded.as_ref(), &inherited, &head, capabilities, last_status)
+            .await?;
         if let Some(loaded) = loaded.as_ref().filter(|loaded| exporter.is_at(loaded, &head))
             && prepared.plan.is_empty()
             && prepared.corrections.is_empty()
@@ -59,18 +61,34 @@ impl Session<'_> {
             self.abort_uploads(&inherited).await?;
             let root = self.without_overdue(&loaded.root);
             let etag = self.swap(&root, Some(&loaded.etag)).await?;
-            let swapped = Loaded { root, etag, date: loaded.date };
+            let swapped = Loaded {
+                root,
+                etag,
+                date: loaded.date,
+            };
             let report = self.say_success(&swapped).await?;
             self.clean_up(&swapped.root).await;
             return Ok(report);
         }
-        let Prepared { plan, corrections, last_status } = prepared;
+        let Prepared {
+            plan,
+            corrections,
+            last_status,
+        } = prepared;
         let announced = self
-            .announce(loaded.as_ref(), &inherited, &head, capabilities, &plan, last_status.as_ref())
+            .announce(
+                loaded.as_ref(),
+                &inherited,
+                &head,
+                capabilities,
+                &plan,
+                last_status.as_ref(),
+            )
             .await?;
         self.abort_uploads(&inherited).await?;
         let previous = loaded.and_then(|loaded| loaded.root.commit);
-        self.carry_out_and_record(announced, inherited, head, previous, plan, corrections).await
+        self.carry_out_and_record(announced, inherited, head, previous, plan, corrections)
+            .await
     }
 
     pub(super) fn reads(&self) -> Reads<'_> {
@@ -89,7 +107,12 @@ impl Session<'_> {
             return Ok(());
         }
         let prefix = &self.exporter.config.export_path.prefix;
-        let settler = Settler { store: &self.ledger_store, folder: &self.folder, prefix, ledger_objects: 0 };
+        let settler = Settler {
+            store: &self.ledger_store,
+            folder: &self.folder,
+            prefix,
+            ledger_objects: 0,
+        };
         let aborted = settler.abort_uploads(&runs).await?;
         if aborted > 0 {
             tracing::info!(aborted, "multipart uploads of dead runs were aborted");
@@ -130,12 +153,21 @@ impl Session<'_> {
         head.status = ExportState::Success;
         head.message = "exported; the run died before it could say so".to_owned();
         head.finished_at = Some(self.store_now());
-        head.kept = root.ranges.iter().map(|range| range.count).sum::<u64>().saturating_sub(head.put + head.copied);
+        head.kept = root
+            .ranges
+            .iter()
+            .map(|range| range.count)
+            .sum::<u64>()
+            .saturating_sub(head.put + head.copied);
         head.records = RecordsListed::All;
         match file.write(&head, &mut self.all_records(&root.ranges)).await {
             Err(StatusError::Store(error)) if error.kind == StoreErrorKind::ConditionFailed => {
                 let now = read_head(&*self.status_store, file.key()).await?;
-                if now.is_some_and(|(head, _)| says_so(&head)) { Ok(()) } else { Err(StatusError::Store(error).into()) }
+                if now.is_some_and(|(head, _)| says_so(&head)) {
+                    Ok(())
+                } else {
+                    Err(StatusError::Store(error).into())
+                }
             }
             other => Ok(other?),
         }
@@ -158,14 +190,27 @@ impl Session<'_> {
         plan: Plan,
         corrections: Spool<Edit>,
     ) -> Result<Report, Stop> {
-        let Announced { root: loaded, mut status, head } = announced;
+        let Announced {
+            root: loaded,
+            mut status,
+            head,
+        } = announced;
         let mut root = loaded.root;
         let capabilities = root.store;
         self.prune_status(&mut root, status.name()).await;
         self.exporter.progress.phase(Phase::Transfer);
         let transfer = Arc::new(self.transfer(&commit, &inherited, capabilities));
-        let counts = Counts { kept: plan.totals.kept, skipped: plan.totals.skipped, ..Counts::default() };
-        let done = DoneLog::new(self.ledger_store.clone(), self.folder.clone(), self.run, capabilities.checksum);
+        let counts = Counts {
+            kept: plan.totals.kept,
+            skipped: plan.totals.skipped,
+            ..Counts::default()
+        };
+        let done = DoneLog::new(
+            self.ledger_store.clone(),
+            self.folder.clone(),
+            self.run,
+            capabilities.checksum,
+        );
         let mut outcomes = Outcomes::default();
         let mut journal = Journal::new(done, &mut status, head, counts);
         let carried = carry_out(&transfer, &plan, &mut outcomes, &mut journal).await;
@@ -180,8 +225,16 @@ impl Session<'_> {
             }
             Err(error) => Some(error),
         };
-        let run = Ran { commit, previous, counts, head, notices: plan.notices.clone(), stopped };
-        self.record(root, loaded.etag, &inherited, run, &mut status, &corrections, &outcomes).await
+        let run = Ran {
+            commit,
+            previous,
+            counts,
+            head,
+            notices: plan.notices.clone(),
+            stopped,
+        };
+        self.record(root, loaded.etag, &inherited, run, &mut status, &corrections, &outcomes)
+            .await
     }
 
     /// Steps 8 to 11.
@@ -202,13 +255,21 @@ impl Session<'_> {
             State::Dirty(runs) => runs.last().cloned(),
             State::Clean => None,
         };
-        root.ranges = self.write_ranges(&root.ranges, corrections, outcomes, capabilities.checksum).await?;
+        root.ranges = self
+            .write_ranges(&root.ranges, corrections, outcomes, capabilities.checksum)
+            .await?;
         let now = self.store_now();
         root.unsettled.retain(|one| !inherited.overdue.contains(&one.run));
         let until = now + UNSETTLED_FOR;
         let timed_out = own.filter(|_| self.timed_out());
-        root.unsettled
-            .extend(inherited.dead.iter().cloned().chain(timed_out).map(|run| Unsettled { run, until }));
+        root.unsettled.extend(
+            inherited
+                .dead
+                .iter()
+                .cloned()
+                .chain(timed_out)
+                .map(|run| Unsettled { run, until }),
+        );
         root.generation += 1;
         if failed {
             root.commit = None;
@@ -233,7 +294,14 @@ impl Session<'_> {
         };
         status.write(&head, records).await?;
         self.clean_up(&root).await;
-        let Ran { commit, previous, counts, notices, stopped, .. } = run;
+        let Ran {
+            commit,
+            previous,
+            counts,
+            notices,
+            stopped,
+            ..
+        } = run;
         if let Some(error) = stopped {
             return Err(ExportError::from(error).into());
         }
@@ -256,13 +324,19 @@ impl Session<'_> {
         let mut head = run.head.clone();
         run.counts.fill(&mut head);
         head.finished_at = Some(self.store_now());
-        head.status = if failed { ExportState::Failure } else { ExportState::Success };
+        head.status = if failed {
+            ExportState::Failure
+        } else {
+            ExportState::Success
+        };
         head.message = match (&run.stopped, failed) {
             (Some(error), _) => format!("{error}; the next run goes on from here"),
             (None, true) => format!(
                 "{} objects failed, nothing was deleted; the next run tries again. First: {}",
                 run.counts.failed,
-                failures.first().map_or_else(String::new, |one| format!("{}: {}", one.path, one.error)),
+                failures
+                    .first()
+                    .map_or_else(String::new, |one| format!("{}: {}", one.path, one.error)),
             ),
             (None, false) => "exported".to_owned(),
         };
@@ -272,7 +346,10 @@ impl Session<'_> {
         };
         head.errors = failures
             .iter()
-            .map(|one| ObjectFailure { path: one.path.clone(), error: one.error.clone() })
+            .map(|one| ObjectFailure {
+                path: one.path.clone(),
+                error: one.error.clone(),
+            })
             .collect();
         head
     }
@@ -285,7 +362,10 @@ impl Session<'_> {
             commit: commit.clone(),
             store: self.data_store.clone(),
             prefix: config.export_path.prefix.clone(),
-            owners: Owners { run: self.run, kin: inherited.kin.clone() },
+            owners: Owners {
+                run: self.run,
+                kin: inherited.kin.clone(),
+            },
             capabilities,
             headers: exporter.headers.clone(),
             class: config.class.clone(),
@@ -305,7 +385,13 @@ impl Session<'_> {
 
     /// Says that the run was stopped with requests under way: nobody knows what they did, so the root stays dirty
     /// and the next run looks.
-    async fn say_interrupted(&self, status: &mut StatusFile, mut head: StatusHead, counts: Counts, error: &TransferError) {
+    async fn say_interrupted(
+        &self,
+        status: &mut StatusFile,
+        mut head: StatusHead,
+        counts: Counts,
+        error: &TransferError,
+    ) {
         counts.fill(&mut head);
         head.status = ExportState::Failure;
         head.message = format!("{error}; the next run goes on from here");
@@ -338,9 +424,7 @@ struct Ran {
 /// Whether a run that ended so should not try to write down what it did: it may not, or cannot.
 fn ends_at_once(error: &TransferError) -> bool {
     match error {
-        TransferError::Store(error) => {
-            error.kind == StoreErrorKind::Unreachable || error.kind.is_fatal()
-        }
+        TransferError::Store(error) => error.kind == StoreErrorKind::Unreachable || error.kind.is_fatal(),
         TransferError::Abandoned | TransferError::Spool(_) => true,
         TransferError::Interrupted => false,
     }
@@ -351,7 +435,10 @@ fn failures(outcomes: &Outcomes) -> Result<Vec<Failure>, ExportError> {
     for outcome in outcomes.turns().flat_map(Spool::iter) {
         let outcome = outcome?;
         if let Some(error) = outcome.error() {
-            found.push(Failure { path: outcome.path().clone(), error: error.to_owned() });
+            found.push(Failure {
+                path: outcome.path().clone(),
+                error: error.to_owned(),
+            });
             if found.len() == StatusHead::MOST_ERRORS {
                 break;
             }

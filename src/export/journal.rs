@@ -29,7 +29,13 @@ pub(super) struct Journal<'a> {
 
 impl<'a> Journal<'a> {
     pub(super) fn new(done: DoneLog, status: &'a mut StatusFile, head: StatusHead, counts: Counts) -> Self {
-        Self { done, status, head, counts, next_refresh: Instant::now() + REFRESH }
+        Self {
+            done,
+            status,
+            head,
+            counts,
+            next_refresh: Instant::now() + REFRESH,
+        }
     }
 
     async fn refresh(&mut self, outcomes: &Outcomes) -> Result<(), StoreError> {
@@ -67,7 +73,10 @@ impl OutcomeSink for Journal<'_> {
             Outcome::LetGo { .. } | Outcome::Conflict { .. } | Outcome::Failed { .. } => None,
         };
         if let Some(done) = done {
-            let done = Done { path: outcome.path().clone(), outcome: done };
+            let done = Done {
+                path: outcome.path().clone(),
+                outcome: done,
+            };
             match self.done.push(&done).await {
                 Ok(()) => {}
                 Err(LedgerError::Store(error)) => return Err(error),

@@ -50,14 +50,23 @@ impl Found {
         let (etag, size, version_id, mark) = match self.object {
             FoundObject::Nothing => return None,
             FoundObject::Adopted(record) => return Some(Standing::Ours(record)),
-            FoundObject::Object { etag, size, version_id, mark } => (etag, size, version_id, mark),
+            FoundObject::Object {
+                etag,
+                size,
+                version_id,
+                mark,
+            } => (etag, size, version_id, mark),
         };
         let was_ours = record.is_some();
         if let Some(record) = record.filter(|record| record.etag == etag) {
             return Some(Standing::Ours(record));
         }
         let Some(mark) = mark.filter(|mark| kin.contains(&mark.run)) else {
-            return Some(Standing::Foreign { path: self.path, etag, was_ours });
+            return Some(Standing::Foreign {
+                path: self.path,
+                etag,
+                was_ours,
+            });
         };
         let same = |intended: &&Intended| intended.run == mark.run && intended.content.primary() == Some(mark.content);
         // An intent tells all ids and the headers; without one the headers are unknown, which equals nothing.
@@ -65,7 +74,14 @@ impl Found {
             Some(intended) => (intended.content, intended.headers),
             None => (ContentIds::from(mark.content), HeadersDigest(0)),
         };
-        Some(Standing::Ours(Record { path: self.path, etag, size, content, headers, version_id }))
+        Some(Standing::Ours(Record {
+            path: self.path,
+            etag,
+            size,
+            content,
+            headers,
+            version_id,
+        }))
     }
 }
 

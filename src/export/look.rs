@@ -26,17 +26,15 @@ impl Exporter {
         Ok(Looked { head, loaded, status })
     }
 
-    async fn status_of(
-        &self,
-        status_store: &dyn Store,
-        name: &StatusName,
-    ) -> Result<Option<StatusHead>, ExportError> {
+    async fn status_of(&self, status_store: &dyn Store, name: &StatusName) -> Result<Option<StatusHead>, ExportError> {
         let key = self.config.status_path.prefix.join(&name.to_string());
         Ok(read_head(status_store, &key).await?.map(|(head, _)| head))
     }
 
     fn is_status_path_of(&self, loaded: &Option<Loaded>) -> bool {
-        loaded.as_ref().is_some_and(|loaded| loaded.root.status.path == self.config.status_path)
+        loaded
+            .as_ref()
+            .is_some_and(|loaded| loaded.root.status.path == self.config.status_path)
     }
 
     /// Whether the export path is at the head and says so.
@@ -44,9 +42,10 @@ impl Exporter {
         let Some(loaded) = &looked.loaded else { return false };
         self.is_at(loaded, &looked.head)
             && !has_overdue(loaded)
-            && looked.status.as_ref().is_some_and(|status| {
-                status.status == ExportState::Success && status.commit == looked.head.as_str()
-            })
+            && looked
+                .status
+                .as_ref()
+                .is_some_and(|status| status.status == ExportState::Success && status.commit == looked.head.as_str())
     }
 
     /// Whether the root holds this commit wholly, made by the same rules.
@@ -63,5 +62,9 @@ impl Exporter {
 
 /// Whether a run's last requests cannot land any more, and nobody has looked since what they did.
 pub(super) fn has_overdue(loaded: &Loaded) -> bool {
-    loaded.root.unsettled.iter().any(|unsettled| loaded.date.is_none_or(|now| now >= unsettled.until))
+    loaded
+        .root
+        .unsettled
+        .iter()
+        .any(|unsettled| loaded.date.is_none_or(|now| now >= unsettled.until))
 }

@@ -50,7 +50,12 @@ impl Reads<'_> {
                 };
                 if !known {
                     let (found, wanted) = (root.source.clone(), exporter.source.name().to_owned());
-                    return Err(Refusal::OtherSource { export_path, found, wanted }.into());
+                    return Err(Refusal::OtherSource {
+                        export_path,
+                        found,
+                        wanted,
+                    }
+                    .into());
                 }
             }
             if root.status.path == config.status_path {
@@ -58,14 +63,23 @@ impl Reads<'_> {
             }
             if !config.guards.move_status {
                 let (found, wanted) = (root.status.path.to_string(), config.status_path.to_string());
-                return Err(Refusal::StatusMoved { export_path, found, wanted }.into());
+                return Err(Refusal::StatusMoved {
+                    export_path,
+                    found,
+                    wanted,
+                }
+                .into());
             }
         }
         let newest = read_newest(&*self.status_store, &config.status_path.prefix).await?;
         match newest {
             Some(newest) if !newest.head.export_path.is_empty() && newest.head.export_path != export_path => {
                 let status_path = config.status_path.to_string();
-                Err(Refusal::StatusTaken { status_path, found: newest.head.export_path }.into())
+                Err(Refusal::StatusTaken {
+                    status_path,
+                    found: newest.head.export_path,
+                }
+                .into())
             }
             newest => Ok(newest.map(|newest| newest.name)),
         }
@@ -82,13 +96,18 @@ impl Reads<'_> {
     ) -> Result<Prepared, ExportError> {
         let (exporter, config) = (self.exporter, &self.exporter.config);
         if config.lease == LeasePolicy::Required && !capabilities.guards_writes() {
-            return Err(Refusal::Unguarded { export_path: config.export_path.to_string() }.into());
+            return Err(Refusal::Unguarded {
+                export_path: config.export_path.to_string(),
+            }
+            .into());
         }
         let ranges = loaded.map_or(&[][..], |loaded| &loaded.root.ranges);
         let objects: u64 = ranges.iter().map(|range| range.count).sum();
         let found = self.find(loaded, inherited, head, objects).await?;
         exporter.progress.phase(Phase::Plan);
-        let since = loaded.filter(|loaded| self.can_follow(loaded)).and_then(|loaded| loaded.root.commit.as_ref());
+        let since = loaded
+            .filter(|loaded| self.can_follow(loaded))
+            .and_then(|loaded| loaded.root.commit.as_ref());
         let comparison = Comparison {
             source: &*exporter.source,
             head,
@@ -111,7 +130,11 @@ impl Reads<'_> {
         let Compared { plan, corrections } = comparison.plan(rules).await?;
         self.guard(&plan, objects)?;
         exporter.progress.planned(&plan.totals);
-        Ok(Prepared { plan, corrections, last_status })
+        Ok(Prepared {
+            plan,
+            corrections,
+            last_status,
+        })
     }
 
     /// Whether the source's own changes since the root's commit tell all that differs.
@@ -135,17 +158,31 @@ impl Reads<'_> {
         let to_settle = inherited.to_settle();
         if !to_settle.is_empty() {
             exporter.progress.phase(Phase::Settle);
-            let settler = Settler { store: &self.store, folder: &self.folder, prefix, ledger_objects: objects };
+            let settler = Settler {
+                store: &self.store,
+                folder: &self.folder,
+                prefix,
+                ledger_objects: objects,
+            };
             return settler.settle(&to_settle, |run| inherited.dead.contains(run)).await;
         }
         if loaded.is_some() {
             return Ok(Spool::new(None));
         }
-        let Some(first) = first_object(&*self.store, prefix).await? else { return Ok(Spool::new(None)) };
+        let Some(first) = first_object(&*self.store, prefix).await? else {
+            return Ok(Spool::new(None));
+        };
         if !config.guards.adopt && !config.guards.overwrite {
-            return Err(Refusal::NotEmpty { export_path: config.export_path.to_string(), first }.into());
+            return Err(Refusal::NotEmpty {
+                export_path: config.export_path.to_string(),
+                first,
+            }
+            .into());
         }
-        let compare = config.guards.adopt.then_some((&*exporter.source, head, &*exporter.headers));
+        let compare = config
+            .guards
+            .adopt
+            .then_some((&*exporter.source, head, &*exporter.headers));
         find_objects(&self.store, prefix, compare).await
     }
 
@@ -164,7 +201,11 @@ impl Reads<'_> {
             #[allow(clippy::cast_precision_loss)]
             Some(MaxDelete::Percent(most)) => deletes as f64 * 100.0 > objects as f64 * most,
         };
-        if too_many { Err(Refusal::TooManyDeletes { deletes, objects }) } else { Ok(()) }
+        if too_many {
+            Err(Refusal::TooManyDeletes { deletes, objects })
+        } else {
+            Ok(())
+        }
     }
 }
 

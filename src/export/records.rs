@@ -78,9 +78,14 @@ impl Session<'_> {
         outcomes: &Outcomes,
         checksum: Checksum,
     ) -> Result<Vec<RangeRef>, ExportError> {
-        let writer =
-            RangeWriter::new(self.ledger_store.clone(), self.folder.clone(), self.run, checksum, record_bytes)
-                .sharing_cache_of(&self.reader);
+        let writer = RangeWriter::new(
+            self.ledger_store.clone(),
+            self.folder.clone(),
+            self.run,
+            checksum,
+            record_bytes,
+        )
+        .sharing_cache_of(&self.reader);
         let mut edits = Edits {
             corrections: corrections.iter().peekable(),
             turns: outcomes.turns().map(|turn| turn.iter().peekable()).collect(),
@@ -92,7 +97,9 @@ impl Session<'_> {
 
     /// All records of some ranges, for a full status file.
     pub(super) fn all_records(&self, ranges: &[RangeRef]) -> AllRecords {
-        AllRecords { records: self.reader.records(ranges.to_vec()) }
+        AllRecords {
+            records: self.reader.records(ranges.to_vec()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::model::{CommitId, NoticeKind, RelPath, RunId};
 use crate::status::StatusHead;
-use crate::transfer::Outcome;
+use crate::transfer::Outcome as StepOutcome;
 
 /// How a run ended, where it ended in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -44,19 +44,19 @@ pub struct Counts {
 
 impl Counts {
     /// Adds what came of one step.
-    pub(super) fn add(&mut self, outcome: &Outcome) {
+    pub(super) fn add(&mut self, outcome: &StepOutcome) {
         match outcome {
-            Outcome::Written { record, copied: false } => {
+            StepOutcome::Written { record, copied: false } => {
                 self.put += 1;
                 self.put_bytes += record.size;
             }
-            Outcome::Written { record, copied: true } => {
+            StepOutcome::Written { record, copied: true } => {
                 self.copied += 1;
                 self.copied_bytes += record.size;
             }
-            Outcome::Deleted { .. } => self.deleted += 1,
-            Outcome::LetGo { .. } => {}
-            Outcome::Conflict { .. } | Outcome::Failed { .. } => self.failed += 1,
+            StepOutcome::Deleted { .. } => self.deleted += 1,
+            StepOutcome::LetGo { .. } => {}
+            StepOutcome::Conflict { .. } | StepOutcome::Failed { .. } => self.failed += 1,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::{LedgerError, LedgerReader, Lease, LeaseError, LeaseRequest, Loaded, SwapError, load_root};
+use crate::ledger::{Lease, LeaseError, LeaseRequest, LedgerError, LedgerReader, Loaded, SwapError, load_root};
 use crate::model::RunId;
 use crate::plan::Plan;
 use crate::progress::Phase;
@@ -63,9 +63,15 @@ pub(super) async fn run(exporter: &Exporter, cancel: &CancellationToken) -> Resu
         wait: exporter.config.lock_wait,
         is_guarded: looked.loaded.is_none_or(|loaded| loaded.root.store.guards_writes()),
     };
-    let lease = Lease::acquire(reads.store.clone(), &reads.folder, request, exporter.clock.clone(), cancel)
-        .await
-        .map_err(|error| exporter.lease_error(error))?;
+    let lease = Lease::acquire(
+        reads.store.clone(),
+        &reads.folder,
+        request,
+        exporter.clock.clone(),
+        cancel,
+    )
+    .await
+    .map_err(|error| exporter.lease_error(error))?;
     let outcome = under_lease(exporter, &lease, run, cancel).await;
     let outcome = outcome.map_err(|error| exporter.name_lost_lease(error));
     if !matches!(outcome, Err(ExportError::LeaseLost { .. }))
@@ -74,7 +80,10 @@ pub(super) async fn run(exporter: &Exporter, cancel: &CancellationToken) -> Resu
         // It expires by itself; the next run on this machine takes it at once, since this process is gone.
         tracing::warn!(%error, "the lease could not be given back");
     }
-    outcome.map(|report| Report { elapsed: began.elapsed(), ..report })
+    outcome.map(|report| Report {
+        elapsed: began.elapsed(),
+        ..report
+    })
 }
 
 async fn under_lease(
@@ -91,11 +100,16 @@ async fn under_lease(
             Err(Stop::Swapped) => {
                 tracing::warn!(%run, "the root was swapped by somebody else; once more under a new run id");
                 run = RunId::generate();
-                lease.change_run(run).await.map_err(|error| exporter.lease_error(error))?;
+                lease
+                    .change_run(run)
+                    .await
+                    .map_err(|error| exporter.lease_error(error))?;
             }
         }
     }
-    Err(ExportError::LeaseLost { export_path: exporter.config.export_path.to_string() })
+    Err(ExportError::LeaseLost {
+        export_path: exporter.config.export_path.to_string(),
+    })
 }
 
 pub(super) async fn dry_run(exporter: &Exporter) -> Result<Plan, ExportError> {
@@ -107,7 +121,10 @@ pub(super) async fn dry_run(exporter: &Exporter) -> Result<Plan, ExportError> {
     // Without a probe, which writes, a new export path is taken to be able to do everything.
     let capabilities = loaded.as_ref().map_or(Capabilities::ALL, |loaded| loaded.root.store);
     let inherited = Inherited::of(loaded.as_ref());
-    Ok(reads.prepare(loaded.as_ref(), &inherited, &head, capabilities, last).await?.plan)
+    Ok(reads
+        .prepare(loaded.as_ref(), &inherited, &head, capabilities, last)
+        .await?
+        .plan)
 }
 
 impl Exporter {
@@ -119,7 +136,13 @@ impl Exporter {
         let store = retrying(&self.store);
         let folder = self.folder();
         let reader = LedgerReader::new(store.clone(), folder.clone(), self.config.cache.clone());
-        Reads { exporter: self, store, status_store: retrying(&self.status_store), folder, reader }
+        Reads {
+            exporter: self,
+            store,
+            status_store: retrying(&self.status_store),
+            folder,
+            reader,
+        }
     }
 
     pub(super) fn unchanged(&self, loaded: &Loaded, began: Instant) -> Report {
@@ -131,7 +154,10 @@ impl Exporter {
             commit: root.commit.clone().unwrap_or_else(|| crate::model::CommitId::new("")),
             previous: root.commit.clone(),
             status_file: root.status.names.last().map(ToString::to_string),
-            counts: Counts { kept, ..Counts::default() },
+            counts: Counts {
+                kept,
+                ..Counts::default()
+            },
             notices: BTreeMap::new(),
             failures: Vec::new(),
             let_go: Vec::new(),
@@ -143,7 +169,10 @@ impl Exporter {
     fn lease_error(&self, error: LeaseError) -> ExportError {
         let export_path = self.config.export_path.to_string();
         match error {
-            held @ LeaseError::Held { .. } => ExportError::Held { export_path, source: held },
+            held @ LeaseError::Held { .. } => ExportError::Held {
+                export_path,
+                source: held,
+            },
             no_date @ LeaseError::NoDate => ExportError::NoClock(no_date),
             LeaseError::Lost => ExportError::LeaseLost { export_path },
             LeaseError::Cancelled => ExportError::Interrupted,
@@ -163,7 +192,13 @@ impl Exporter {
             }
             _ => false,
         };
-        if is_lost { ExportError::LeaseLost { export_path: self.config.export_path.to_string() } } else { error }
+        if is_lost {
+            ExportError::LeaseLost {
+                export_path: self.config.export_path.to_string(),
+            }
+        } else {
+            error
+        }
     }
 }
 

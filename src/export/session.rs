@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::{LedgerFolder, LedgerReader, Lease, Loaded, Root, RunRef, State, SwapError, swap_root};
+use crate::ledger::{Lease, LedgerFolder, LedgerReader, Loaded, Root, RunRef, State, SwapError, swap_root};
 use crate::model::{ETag, RunId};
 use crate::progress::Phase;
-use crate::store::{Capabilities, Fenced, RetryConfig, Retrying, Store, StoreTime, probe};
+use crate::store::{Capabilities, Fenced, RetryConfig, Retrying, Store, StoreTime, probe::probe};
 
 use super::look::has_overdue;
 use super::{ExportError, Exporter};
@@ -40,7 +40,12 @@ impl<'a> Session<'a> {
         let deadline = exporter.config.lease_ttl / 2;
         let folder = exporter.folder();
         let fence = |store: &Arc<dyn Store>| {
-            Arc::new(Fenced::new(store.clone(), lease.watch().clone(), deadline, folder.prefix().clone()))
+            Arc::new(Fenced::new(
+                store.clone(),
+                lease.watch().clone(),
+                deadline,
+                folder.prefix().clone(),
+            ))
         };
         let (data, status) = (fence(&exporter.store), fence(&exporter.status_store));
         let retrying = |store: Arc<dyn Store>, limited: bool| -> Arc<dyn Store> {
@@ -78,7 +83,9 @@ impl<'a> Session<'a> {
 
     /// Whether a write of this run was not answered in time, so that it may still land.
     pub(super) fn timed_out(&self) -> bool {
-        self.fenced.iter().any(|store| store.timed_out_writes().load(Ordering::Relaxed))
+        self.fenced
+            .iter()
+            .any(|store| store.timed_out_writes().load(Ordering::Relaxed))
     }
 
     /// What the store can do: as the root says, or as a probe finds.
@@ -88,7 +95,10 @@ impl<'a> Session<'a> {
         }
         self.exporter.progress.phase(Phase::Lock);
         // A wrong checksum is answered as if it would pass, so a probe is not to be repeated request by request.
-        let once = RetryConfig { attempts: 1, ..self.exporter.retry };
+        let once = RetryConfig {
+            attempts: 1,
+            ..self.exporter.retry
+        };
         let store = Retrying::new(self.fenced[0].clone(), None, self.exporter.counts.clone()).with_config(once);
         Ok(probe(&store, &self.folder.probe(self.run)).await?.capabilities)
     }
@@ -111,7 +121,11 @@ pub(super) struct Inherited {
 impl Inherited {
     pub(super) fn of(loaded: Option<&Loaded>) -> Self {
         let Some(loaded) = loaded else {
-            return Self { dead: Vec::new(), overdue: Vec::new(), kin: BTreeSet::new() };
+            return Self {
+                dead: Vec::new(),
+                overdue: Vec::new(),
+                kin: BTreeSet::new(),
+            };
         };
         let dead = match &loaded.root.state {
             State::Clean => Vec::new(),
@@ -119,8 +133,16 @@ impl Inherited {
         };
         let unsettled = &loaded.root.unsettled;
         let is_overdue = |until: StoreTime| loaded.date.is_none_or(|now| now >= until);
-        let overdue = unsettled.iter().filter(|one| is_overdue(one.until)).map(|one| one.run.clone()).collect();
-        let kin = dead.iter().map(|run| run.run).chain(unsettled.iter().map(|one| one.run.run)).collect();
+        let overdue = unsettled
+            .iter()
+            .filter(|one| is_overdue(one.until))
+            .map(|one| one.run.clone())
+            .collect();
+        let kin = dead
+            .iter()
+            .map(|run| run.run)
+            .chain(unsettled.iter().map(|one| one.run.run))
+            .collect();
         debug_assert_eq!(has_overdue(loaded), unsettled.iter().any(|one| is_overdue(one.until)));
         Self { dead, overdue, kin }
     }

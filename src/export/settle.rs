@@ -61,13 +61,19 @@ impl Settler<'_> {
         let listed = self.list_where_it_pays(meant.len() as u64).await?;
         let mut found = Spool::new(None);
         let looks = meant.into_iter().map(|(path, meant)| {
-            let known = listed.as_ref().map(|listed| from_listing(listed, &done, runs, &path, &meant));
+            let known = listed
+                .as_ref()
+                .map(|listed| from_listing(listed, &done, runs, &path, &meant));
             async move {
                 let object = match known {
                     Some(Some(object)) => object,
                     Some(None) | None => self.look(&path).await?,
                 };
-                Ok::<_, StoreError>(Found { path, object, intended: meant })
+                Ok::<_, StoreError>(Found {
+                    path,
+                    object,
+                    intended: meant,
+                })
             }
         });
         let mut looks = futures::stream::iter(looks).buffered(LOOKS_AT_ONCE);
@@ -114,7 +120,9 @@ impl Settler<'_> {
     }
 
     async fn look(&self, path: &RelPath) -> Result<FoundObject, StoreError> {
-        let Some(key) = self.prefix.key(path) else { return Ok(FoundObject::Nothing) };
+        let Some(key) = self.prefix.key(path) else {
+            return Ok(FoundObject::Nothing);
+        };
         match self.store.head(&key).await {
             Ok(meta) => Ok(FoundObject::Object {
                 etag: meta.etag,
@@ -165,9 +173,18 @@ fn from_listing(
     path: &RelPath,
     meant: &[Intended],
 ) -> Option<FoundObject> {
-    let Some((etag, size)) = listed.get(path) else { return Some(FoundObject::Nothing) };
-    let by = runs.iter().rev().find(|run| done.get(&(run.run, path.clone())) == Some(etag))?;
-    let content = meant.iter().find(|intended| intended.run == by.run)?.content.primary()?;
+    let Some((etag, size)) = listed.get(path) else {
+        return Some(FoundObject::Nothing);
+    };
+    let by = runs
+        .iter()
+        .rev()
+        .find(|run| done.get(&(run.run, path.clone())) == Some(etag))?;
+    let content = meant
+        .iter()
+        .find(|intended| intended.run == by.run)?
+        .content
+        .primary()?;
     Some(FoundObject::Object {
         etag: etag.clone(),
         size: *size,

@@ -1,12 +1,13 @@
 //! Brings changes into a ledger by rewriting only the ranges that they touch.
 
 use futures::{Stream, TryStreamExt as _};
+use serde::{Deserialize, Serialize};
 
 use super::{LedgerError, LedgerReader, RangeRef, RangeWriter, Record};
 use crate::model::RelPath;
 
 /// What becomes of one path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Edit {
     /// The ledger is to hold this record, whether it knew the path or not.
     Set(Record),

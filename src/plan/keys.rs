@@ -42,7 +42,9 @@ impl fmt::Display for KeyProblem {
             Self::Odd => "empty, `.` or `..` segment, or a control character (--odd-keys skip leaves such paths out)",
             Self::NotText => "not UTF-8 (--exclude it, or rename it)",
             Self::TooLong => "longer than 1,024 bytes with the prefix (use a shorter prefix, or --exclude it)",
-            Self::Reserved => "a name that lakesync keeps for itself: _lakesync/ and _STATUS_* (--exclude it, or rename it)",
+            Self::Reserved => {
+                "a name that lakesync keeps for itself: _lakesync/ and _STATUS_* (--exclude it, or rename it)"
+            }
         })
     }
 }
@@ -57,12 +59,17 @@ pub struct KeyRules {
 impl KeyRules {
     /// Takes the export path's prefix, and whether odd keys go out as they are.
     pub fn new(prefix: &Prefix, odd_pass: bool) -> Self {
-        Self { prefix_bytes: prefix.as_str().len(), odd_pass }
+        Self {
+            prefix_bytes: prefix.as_str().len(),
+            odd_pass,
+        }
     }
 
     /// Checks a path; `size` tells a folder's empty key, whose final `/` is no odd segment.
     pub fn check(&self, path: &RelPath, size: u64) -> Result<(), KeyProblem> {
-        let Some(text) = path.to_str() else { return Err(KeyProblem::NotText) };
+        let Some(text) = path.to_str() else {
+            return Err(KeyProblem::NotText);
+        };
         if self.prefix_bytes + text.len() > LONGEST_KEY_BYTES {
             return Err(KeyProblem::TooLong);
         }
@@ -80,7 +87,11 @@ impl KeyRules {
 fn is_odd(text: &str, size: u64) -> bool {
     // XML 1.0, in which stores answer, cannot carry these two either.
     let bad_letter = |letter: char| letter.is_control() || matches!(letter, '\u{FFFE}' | '\u{FFFF}');
-    let bare = if size == 0 { text.strip_suffix('/').unwrap_or(text) } else { text };
+    let bare = if size == 0 {
+        text.strip_suffix('/').unwrap_or(text)
+    } else {
+        text
+    };
     text.chars().any(bad_letter) || bare.split('/').any(|segment| matches!(segment, "" | "." | ".."))
 }
 

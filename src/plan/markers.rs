@@ -19,7 +19,11 @@ pub struct Markers {
 impl Markers {
     /// Takes the regular expression of `--prefix-regex`; without one nothing is added.
     pub fn new(folders: Option<Regex>) -> Self {
-        Self { folders, waiting: Vec::new(), last: None }
+        Self {
+            folders,
+            waiting: Vec::new(),
+            last: None,
+        }
     }
 
     /// Takes the next entry of the tree, or its end, and gives what comes out, in the order of paths.
@@ -43,7 +47,9 @@ impl Markers {
         for folder in path.folders() {
             // All paths of a folder stand together, so it is new when the last path was outside.
             let is_new = !self.last.as_ref().is_some_and(|last| {
-                last.as_bytes().strip_prefix(folder).is_some_and(|rest| rest.first() == Some(&b'/'))
+                last.as_bytes()
+                    .strip_prefix(folder)
+                    .is_some_and(|rest| rest.first() == Some(&b'/'))
             });
             if is_new && folders.is_match(folder) {
                 let path = [folder, b"/", MARKER_NAME.as_bytes()].concat();
@@ -55,7 +61,12 @@ impl Markers {
 
 fn marker(path: RelPath) -> Entry {
     let empty = ContentIds::from(ContentId::Blake3(*blake3::hash(b"").as_bytes()));
-    Entry { path, size: 0, content: empty, attributes: Attributes::default() }
+    Entry {
+        path,
+        size: 0,
+        content: empty,
+        attributes: Attributes::default(),
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +88,15 @@ mod tests {
         let paths = ["a", "t-x", "t/A", "t/Z/b", "t/Z/z", "t/y", "t0/a", "u/_lakefs_success"];
         let out = through("^[tu](/Z)?$", &paths);
         let expected = [
-            "a", "t-x", "t/A", "t/Z/_lakefs_success", "t/Z/b", "t/Z/z", "t/_lakefs_success", "t/y", "t0/a",
+            "a",
+            "t-x",
+            "t/A",
+            "t/Z/_lakefs_success",
+            "t/Z/b",
+            "t/Z/z",
+            "t/_lakefs_success",
+            "t/y",
+            "t0/a",
             "u/_lakefs_success",
         ];
         assert_eq!(out, expected);

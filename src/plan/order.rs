@@ -73,10 +73,15 @@ impl LastRules {
     pub fn new(globs: &[String]) -> Result<Self, LastRuleError> {
         let mut set = GlobSetBuilder::new();
         for glob in globs {
-            set.add(Glob::new(glob).map_err(|source| LastRuleError { glob: glob.clone(), source })?);
+            set.add(Glob::new(glob).map_err(|source| LastRuleError {
+                glob: glob.clone(),
+                source,
+            })?);
         }
         let whole = globs.join(" ");
-        Ok(Self { globs: set.build().map_err(|source| LastRuleError { glob: whole, source })? })
+        Ok(Self {
+            globs: set.build().map_err(|source| LastRuleError { glob: whole, source })?,
+        })
     }
 
     /// The turn in which a path is written.
@@ -86,7 +91,8 @@ impl LastRules {
 
     /// The turn in which a path is deleted.
     pub fn turn_of_delete(&self, path: &RelPath) -> Turn {
-        self.rank(path).map_or(Turn::DeleteData, |rank| Turn::DeleteLast(u16::MAX - rank))
+        self.rank(path)
+            .map_or(Turn::DeleteData, |rank| Turn::DeleteLast(u16::MAX - rank))
     }
 
     fn rank(&self, path: &RelPath) -> Option<u16> {
@@ -99,15 +105,27 @@ impl LastRules {
             let whole = std::path::Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()));
             let base = std::path::Path::new(std::ffi::OsStr::from_bytes(name));
             // As in rsync and gitignore, a glob without a slash is about the name alone.
-            let first = self.globs.matches(whole).into_iter().chain(self.globs.matches(base)).min();
+            let first = self
+                .globs
+                .matches(whole)
+                .into_iter()
+                .chain(self.globs.matches(base))
+                .min();
             if let Some(at) = first {
-                return Some(RANK_FIRST_GLOB.saturating_add(u16::try_from(at).unwrap_or(u16::MAX)).min(RANK_MARKER - 1));
+                return Some(
+                    RANK_FIRST_GLOB
+                        .saturating_add(u16::try_from(at).unwrap_or(u16::MAX))
+                        .min(RANK_MARKER - 1),
+                );
             }
         }
         if name == b"_SUCCESS" {
             return Some(RANK_SUCCESS);
         }
-        let folder = path.folders().last().map(|folder| folder.rsplit(|byte| *byte == b'/').next().unwrap_or(folder));
+        let folder = path
+            .folders()
+            .last()
+            .map(|folder| folder.rsplit(|byte| *byte == b'/').next().unwrap_or(folder));
         if path.segments().any(|segment| segment == b"_delta_log") && name != b"_delta_log" {
             return Some(RANK_DELTA_LOG);
         }
@@ -152,7 +170,12 @@ mod tests {
     fn deletes_go_in_the_mirrored_order_after_all_writes() {
         let rules = LastRules::default();
         let delete = |path: &str| rules.turn_of_delete(&RelPath::new(path).unwrap());
-        let turns = [delete("t/_lakefs_success"), delete("t/_delta_log/1.json"), delete("t/_SUCCESS"), delete("t/a")];
+        let turns = [
+            delete("t/_lakefs_success"),
+            delete("t/_delta_log/1.json"),
+            delete("t/_SUCCESS"),
+            delete("t/a"),
+        ];
         assert!(turns.is_sorted_by(|a, b| a < b), "{turns:?}");
         assert!(Turn::Blocked < turns[0] && Turn::Last(u16::MAX) < Turn::Blocked);
         assert!(delete("t/_delta_log/1.json").is_sequential() && turn(&rules, "t/_delta_log/1.json").is_sequential());

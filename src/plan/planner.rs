@@ -88,7 +88,9 @@ impl Plan {
 
     /// Whether another step copies what this content's step writes.
     pub fn is_shared(&self, content: &ContentIds) -> bool {
-        content.primary().is_some_and(|id| self.shared.contains(&short_hash(id)))
+        content
+            .primary()
+            .is_some_and(|id| self.shared.contains(&short_hash(id)))
     }
 }
 
@@ -168,7 +170,10 @@ impl<'a> Planner<'a> {
     fn wanted(&mut self, entry: Entry, standing: Option<Standing>) -> Result<(), PlanError> {
         if let Err(problem) = self.rules.keys.check(&entry.path, entry.size) {
             if problem == KeyProblem::Odd && self.rules.odd_keys == OddKeys::Skip {
-                self.notice(&Notice { kind: NoticeKind::OddKey, path: entry.path });
+                self.notice(&Notice {
+                    kind: NoticeKind::OddKey,
+                    path: entry.path,
+                });
                 return standing.map_or(Ok(()), |standing| self.unwanted(standing));
             }
             self.offender_count += 1;
@@ -199,7 +204,15 @@ impl<'a> Planner<'a> {
         self.totals.put += 1;
         self.totals.put_bytes += entry.size;
         let turn = self.rules.last.turn_of_write(&entry.path);
-        self.step(turn, Work::Write { entry, headers, replaces, origin: Origin::Stream })
+        self.step(
+            turn,
+            Work::Write {
+                entry,
+                headers,
+                replaces,
+                origin: Origin::Stream,
+            },
+        )
     }
 
     fn unwanted(&mut self, standing: Standing) -> Result<(), PlanError> {
@@ -210,7 +223,13 @@ impl<'a> Planner<'a> {
                     self.deleted.insert(record.path.clone());
                 }
                 let turn = self.rules.last.turn_of_delete(&record.path);
-                self.step(turn, Work::Delete { path: record.path, etag: record.etag })
+                self.step(
+                    turn,
+                    Work::Delete {
+                        path: record.path,
+                        etag: record.etag,
+                    },
+                )
             }
             // What never was ours and nobody wants is none of our business.
             Standing::Foreign { was_ours: false, .. } => Ok(()),
@@ -220,13 +239,19 @@ impl<'a> Planner<'a> {
 
     fn remember(&mut self, entry: &Entry) {
         // An empty object costs as much to copy as to send.
-        let Some(id) = entry.content.primary().filter(|_| entry.size > 0) else { return };
+        let Some(id) = entry.content.primary().filter(|_| entry.size > 0) else {
+            return;
+        };
         let full = self.contents.len() >= REMEMBERED_CONTENTS;
         match self.contents.entry(short_hash(id)) {
             std::collections::hash_map::Entry::Occupied(mut known) => known.get_mut().writes += 1,
             std::collections::hash_map::Entry::Vacant(_) if full => {}
             std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(Wanted { first: entry.path.clone(), writes: 1, existing: None });
+                free.insert(Wanted {
+                    first: entry.path.clone(),
+                    writes: 1,
+                    existing: None,
+                });
             }
         }
     }
@@ -238,7 +263,10 @@ impl<'a> Planner<'a> {
     /// Ends the pairs.
     pub fn finish(self) -> Result<Draft, PlanError> {
         if self.offender_count > 0 {
-            return Err(PlanError::BadKeys { offenders: self.offenders, total: self.offender_count });
+            return Err(PlanError::BadKeys {
+                offenders: self.offenders,
+                total: self.offender_count,
+            });
         }
         Ok(Draft {
             steps: self.steps,
@@ -332,13 +360,19 @@ fn find_origin(
     blocked: &Blocked,
     shared: &mut HashSet<u128>,
 ) -> Origin {
-    let Some(id) = entry.content.primary().filter(|_| entry.size > 0) else { return Origin::Stream };
+    let Some(id) = entry.content.primary().filter(|_| entry.size > 0) else {
+        return Origin::Stream;
+    };
     let hash = short_hash(id);
     match contents.get(&hash) {
         // What must be deleted before its copy could be made is no origin.
-        Some(Wanted { existing: Some((path, etag)), .. }) if !blocked.blocking.contains(path) => {
-            Origin::Object { path: path.clone(), etag: etag.clone() }
-        }
+        Some(Wanted {
+            existing: Some((path, etag)),
+            ..
+        }) if !blocked.blocking.contains(path) => Origin::Object {
+            path: path.clone(),
+            etag: etag.clone(),
+        },
         Some(Wanted { first, writes: 2.., .. }) if *first != entry.path => {
             shared.insert(hash);
             Origin::Twin { path: first.clone() }
@@ -355,16 +389,30 @@ struct Blocked {
 
 impl Blocked {
     fn new(deleted: &BTreeSet<RelPath>, steps: &Spool<Step>) -> Result<Self, SpoolError> {
-        let mut found = Self { writes: HashSet::new(), blocking: BTreeSet::new() };
+        let mut found = Self {
+            writes: HashSet::new(),
+            blocking: BTreeSet::new(),
+        };
         if deleted.is_empty() {
             return Ok(found);
         }
         for step in steps.iter() {
-            let Step { work: Work::Write { entry, .. }, .. } = step? else { continue };
-            let mut ways: Vec<RelPath> =
-                entry.path.folders().filter_map(|folder| deleted.get(folder).cloned()).collect();
+            let Step {
+                work: Work::Write { entry, .. },
+                ..
+            } = step?
+            else {
+                continue;
+            };
+            let mut ways: Vec<RelPath> = entry
+                .path
+                .folders()
+                .filter_map(|folder| deleted.get(folder).cloned())
+                .collect();
             let below = RelPath::new([entry.path.as_bytes(), b"/"].concat()).expect("it is not empty");
-            let inside = deleted.range(below.clone()..).take_while(|path| path.as_bytes().starts_with(below.as_bytes()));
+            let inside = deleted
+                .range(below.clone()..)
+                .take_while(|path| path.as_bytes().starts_with(below.as_bytes()));
             ways.extend(inside.cloned());
             if !ways.is_empty() {
                 found.writes.insert(path_hash(&entry.path));
@@ -402,9 +450,18 @@ fn bad_keys_text(offenders: &[(RelPath, KeyProblem)], total: u64) -> String {
     for (path, problem) in offenders {
         by_problem.entry(*problem).or_default().push(path.to_string());
     }
-    let lists: Vec<String> =
-        by_problem.into_iter().map(|(problem, paths)| format!("{problem}: {}", paths.join(", "))).collect();
+    let lists: Vec<String> = by_problem
+        .into_iter()
+        .map(|(problem, paths)| format!("{problem}: {}", paths.join(", ")))
+        .collect();
     let more = total.saturating_sub(offenders.len() as u64);
-    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-    format!("{total} paths cannot be keys under this export path: {}{more}", lists.join("; "))
+    let more = if more == 0 {
+        String::new()
+    } else {
+        format!("; and {more} more")
+    };
+    format!(
+        "{total} paths cannot be keys under this export path: {}{more}",
+        lists.join("; ")
+    )
 }

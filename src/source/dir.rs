@@ -223,3 +223,6 @@ async fn blocking<T: Send + 'static>(
         .await
         .map_err(|_| SourceError::Interrupted)?
 }
+
+#[cfg(test)]
+mod tests;

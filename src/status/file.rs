@@ -6,9 +6,7 @@ use async_trait::async_trait;
 
 use crate::ledger::{Record, StatusName};
 use crate::model::{ContentId, ETag, Mark, ObjectKey, Prefix, RunId};
-use crate::store::{
-    Checksum, Condition, ObjectHeaders, Part, Put, Store, StoreError, StoreErrorKind, Upload, Written,
-};
+use crate::store::{Checksum, Condition, ObjectHeaders, Part, Put, Store, StoreError, StoreErrorKind, Upload, Written};
 
 use super::StatusError;
 use super::head::StatusHead;
@@ -56,7 +54,16 @@ impl StatusFile {
         checksum: Checksum,
     ) -> Self {
         let key = prefix.join(&name.to_string());
-        Self { store, key, name, run, etag: None, writes: 0, guarded, checksum }
+        Self {
+            store,
+            key,
+            name,
+            run,
+            etag: None,
+            writes: 0,
+            guarded,
+            checksum,
+        }
     }
 
     /// Takes over a file as it was seen.
@@ -79,7 +86,10 @@ impl StatusFile {
     pub async fn write(&mut self, head: &StatusHead, records: &mut dyn RecordStream) -> Result<(), StatusError> {
         self.writes += 1;
         let stamp = blake3::hash(format!("{} {} {}", self.run, self.name, self.writes).as_bytes());
-        let mark = Mark { run: self.run, content: ContentId::Blake3(*stamp.as_bytes()) };
+        let mark = Mark {
+            run: self.run,
+            content: ContentId::Blake3(*stamp.as_bytes()),
+        };
         let headers = ObjectHeaders {
             content_type: Some("application/x-ndjson".to_owned()),
             mark: Some(mark.clone()),
@@ -106,7 +116,11 @@ impl StatusFile {
         let mut body = head.line();
         while body.len() < PART_BYTES {
             let Some(record) = records.next().await? else {
-                let put = Put { headers, checksum: self.checksum, ..Put::new(body, condition) };
+                let put = Put {
+                    headers,
+                    checksum: self.checksum,
+                    ..Put::new(body, condition)
+                };
                 return Ok(self.store.put(&self.key, put).await);
             };
             write_line(&record, &mut body);
@@ -135,10 +149,18 @@ impl StatusFile {
         loop {
             let record = records.next().await?;
             if body.len() >= PART_BYTES || record.is_none() {
-                let rest = if record.is_some() { body.split_off(PART_BYTES) } else { Vec::new() };
+                let rest = if record.is_some() {
+                    body.split_off(PART_BYTES)
+                } else {
+                    Vec::new()
+                };
                 let part = std::mem::replace(&mut body, rest);
                 let number = u16::try_from(parts.len() + 1).expect("160 GB of records are more than any ledger has");
-                parts.push(self.store.upload_part(upload, number, part.into(), self.checksum, None).await?);
+                parts.push(
+                    self.store
+                        .upload_part(upload, number, part.into(), self.checksum, None)
+                        .await?,
+                );
             }
             match record {
                 Some(record) => write_line(&record, &mut body),

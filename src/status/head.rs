@@ -151,7 +151,10 @@ impl StatusHead {
     /// The head as the first line, padded so that records may follow at a known place.
     pub(super) fn line(&self) -> Vec<u8> {
         let mut head = self.clone();
-        let cut = (0..=LONGEST_MESSAGE_BYTES).rev().find(|at| head.message.is_char_boundary(*at)).unwrap_or(0);
+        let cut = (0..=LONGEST_MESSAGE_BYTES)
+            .rev()
+            .find(|at| head.message.is_char_boundary(*at))
+            .unwrap_or(0);
         head.message.truncate(cut);
         head.errors.truncate(Self::MOST_ERRORS);
         let mut line = serde_json::to_vec(&head).expect("a head is plain data");
@@ -171,7 +174,9 @@ impl StatusHead {
                 let errors = b",\"errors\":";
                 let cut = line.windows(errors.len()).position(|window| window == errors);
                 let whole = cut.map(|at| [&line[..at], b"}"].concat());
-                whole.and_then(|line| serde_json::from_slice(&line).ok()).ok_or_else(|| error.to_string())
+                whole
+                    .and_then(|line| serde_json::from_slice(&line).ok())
+                    .ok_or_else(|| error.to_string())
             }
         }
     }
@@ -187,7 +192,10 @@ mod tests {
 
     #[test]
     fn a_head_is_padded_and_cut_so_that_records_stand_at_a_known_place() {
-        let long = StatusHead { message: "é".repeat(4000), ..head() };
+        let long = StatusHead {
+            message: "é".repeat(4000),
+            ..head()
+        };
         let line = long.line();
         assert_eq!(line.len(), HEAD_BYTES);
         let read = StatusHead::parse(&line).unwrap();
@@ -196,8 +204,15 @@ mod tests {
 
     #[test]
     fn a_head_reads_from_its_first_4_kib_although_its_errors_are_longer() {
-        let failure = ObjectFailure { path: RelPath::new("a").unwrap(), error: "x".repeat(100) };
-        let long = StatusHead { errors: vec![failure; 200], failed: Some(200), ..head() };
+        let failure = ObjectFailure {
+            path: RelPath::new("a").unwrap(),
+            error: "x".repeat(100),
+        };
+        let long = StatusHead {
+            errors: vec![failure; 200],
+            failed: Some(200),
+            ..head()
+        };
         let line = long.line();
         assert!(line.len() > HEAD_BYTES);
         let read = StatusHead::parse(&line[..HEAD_BYTES]).unwrap();

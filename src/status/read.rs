@@ -31,9 +31,15 @@ pub async fn read_newest(store: &dyn Store, prefix: &Prefix) -> Result<Option<Ne
     let mut newest: Option<StatusName> = None;
     let mut token = None;
     loop {
-        let page = store.list(prefix.join(StatusName::PREFIX).as_str(), token.as_deref(), 1000).await?;
+        let page = store
+            .list(prefix.join(StatusName::PREFIX).as_str(), token.as_deref(), 1000)
+            .await?;
         for object in &page.objects {
-            let name = object.key.as_str().strip_prefix(prefix.as_str()).and_then(|name| name.parse().ok());
+            let name = object
+                .key
+                .as_str()
+                .strip_prefix(prefix.as_str())
+                .and_then(|name| name.parse().ok());
             newest = newest.max(name);
         }
         token = page.next;
@@ -44,7 +50,9 @@ pub async fn read_newest(store: &dyn Store, prefix: &Prefix) -> Result<Option<Ne
     let Some(name) = newest else { return Ok(None) };
     let key = prefix.join(&name.to_string());
     // A file that vanished since was pruned, and so was not the newest: whoever asks again sees a newer one.
-    Ok(read_head(store, &key).await?.map(|(head, etag)| Newest { name, key, etag, head }))
+    Ok(read_head(store, &key)
+        .await?
+        .map(|(head, etag)| Newest { name, key, etag, head }))
 }
 
 /// Reads the head of one status file; `None` where there is none.
@@ -92,7 +100,12 @@ pub async fn read_records(
             break;
         }
         if ended || (buffer.len() > LONGEST_LINE_BYTES && head.is_some()) {
-            return Err(damaged(store.bucket(), key, number + 1, "the line has no end".to_owned()));
+            return Err(damaged(
+                store.bucket(),
+                key,
+                number + 1,
+                "the line has no end".to_owned(),
+            ));
         }
     }
     let head = head.ok_or_else(|| damaged(store.bucket(), key, 1, "the file is empty".to_owned()))?;
@@ -100,5 +113,9 @@ pub async fn read_records(
 }
 
 fn damaged(bucket: &Bucket, key: &ObjectKey, line: u64, why: String) -> StatusError {
-    StatusError::Damaged { file: format!("s3://{bucket}/{key}"), line, why }
+    StatusError::Damaged {
+        file: format!("s3://{bucket}/{key}"),
+        line,
+        why,
+    }
 }

@@ -35,8 +35,12 @@ struct Line<'a> {
 
 /// Adds the line of an object.
 pub(super) fn write_line(record: &Record, out: &mut Vec<u8>) {
-    let line =
-        Line { path: &record.path, etag: &record.etag, size: record.size, version_id: record.version_id.as_deref() };
+    let line = Line {
+        path: &record.path,
+        etag: &record.etag,
+        size: record.size,
+        version_id: record.version_id.as_deref(),
+    };
     serde_json::to_writer(&mut *out, &line).expect("a record is plain data");
     out.push(b'\n');
 }

@@ -80,9 +80,14 @@ pub async fn verify(
     at_once: usize,
 ) -> Result<Verified, StatusError> {
     let place = || format!("s3://{}/{status_prefix}", status_store.bucket());
-    let newest = read_newest(status_store, status_prefix).await?.ok_or_else(|| StatusError::None { path: place() })?;
+    let newest = read_newest(status_store, status_prefix)
+        .await?
+        .ok_or_else(|| StatusError::None { path: place() })?;
     if newest.head.status != ExportState::Success {
-        return Err(StatusError::NotWhole { file: newest.name.to_string(), state: newest.head.status.to_string() });
+        return Err(StatusError::NotWhole {
+            file: newest.name.to_string(),
+            state: newest.head.status.to_string(),
+        });
     }
     let mut expected: BTreeMap<RelPath, StatusRecord> = BTreeMap::new();
     let (head, etag) = read_records(status_store, &newest.key, |record| {
@@ -101,7 +106,10 @@ pub async fn verify(
     let found = list_all(store, prefix).await?;
     compare(&expected, &found, head.records, &mut verified);
     if level != Level::List {
-        let there: Vec<&StatusRecord> = expected.values().filter(|record| found.contains_key(&record.path)).collect();
+        let there: Vec<&StatusRecord> = expected
+            .values()
+            .filter(|record| found.contains_key(&record.path))
+            .collect();
         let mut looks = futures::stream::iter(there)
             .map(|record| async move { (record, look(store, prefix, record, level).await) })
             .buffered(at_once.max(1));
@@ -114,11 +122,17 @@ pub async fn verify(
                 && !known(&record.path)
             {
                 let path = record.path.clone();
-                verified.differences.push(Difference::Changed { path, expected: describe(record), found });
+                verified.differences.push(Difference::Changed {
+                    path,
+                    expected: describe(record),
+                    found,
+                });
             }
         }
     }
-    verified.differences.sort_by(|left, right| path_of(left).cmp(path_of(right)));
+    verified
+        .differences
+        .sort_by(|left, right| path_of(left).cmp(path_of(right)));
     let after = read_newest(status_store, status_prefix).await?;
     verified.overtaken = after.is_none_or(|after| after.name != newest.name || after.etag != etag);
     Ok(verified)
@@ -141,14 +155,20 @@ fn compare(
             None => verified.differences.push(Difference::Missing { path: path.clone() }),
             Some((etag, size)) if *etag != record.etag || record.size.is_some_and(|expected| expected != *size) => {
                 let (path, found) = (path.clone(), format!("etag {etag}, {size} bytes"));
-                verified.differences.push(Difference::Changed { path, expected: describe(record), found });
+                verified.differences.push(Difference::Changed {
+                    path,
+                    expected: describe(record),
+                    found,
+                });
             }
             Some(_) => {}
         }
     }
     if listed == RecordsListed::All {
         let extra = found.keys().filter(|path| !expected.contains_key(*path));
-        verified.differences.extend(extra.map(|path| Difference::Extra { path: path.clone() }));
+        verified
+            .differences
+            .extend(extra.map(|path| Difference::Extra { path: path.clone() }));
     }
 }
 
@@ -184,17 +204,22 @@ struct Looked {
     unhashed: bool,
 }
 
-async fn look(
-    store: &dyn Store,
-    prefix: &Prefix,
-    record: &StatusRecord,
-    level: Level,
-) -> Result<Looked, StoreError> {
-    let Some(key) = prefix.key(&record.path) else { return Ok(Looked::default()) };
-    let gone = || Ok(Looked { difference: Some("nothing".to_owned()), ..Looked::default() });
+async fn look(store: &dyn Store, prefix: &Prefix, record: &StatusRecord, level: Level) -> Result<Looked, StoreError> {
+    let Some(key) = prefix.key(&record.path) else {
+        return Ok(Looked::default());
+    };
+    let gone = || {
+        Ok(Looked {
+            difference: Some("nothing".to_owned()),
+            ..Looked::default()
+        })
+    };
     if level == Level::Head {
         return match store.head(&key).await {
-            Ok(meta) => Ok(Looked { difference: differs(record, &meta), ..Looked::default() }),
+            Ok(meta) => Ok(Looked {
+                difference: differs(record, &meta),
+                ..Looked::default()
+            }),
             Err(error) if error.kind == StoreErrorKind::NotFound => gone(),
             Err(error) => Err(error),
         };
@@ -207,7 +232,10 @@ async fn look(
     let mark = fetched.meta.headers.mark.as_ref().map(|mark| mark.content);
     let known = mark.filter(|content| !matches!(content, ContentId::Address(_)));
     let mut hasher = known.map(|content| ContentHasher::new(ContentIds::from(content), fetched.meta.size));
-    let mut looked = Looked { unhashed: known.is_none(), ..Looked::default() };
+    let mut looked = Looked {
+        unhashed: known.is_none(),
+        ..Looked::default()
+    };
     while let Some(chunk) = fetched.body.next().await.transpose()? {
         looked.hashed_bytes += chunk.len() as u64;
         if let Some(hasher) = &mut hasher {

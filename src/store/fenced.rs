@@ -266,8 +266,9 @@ impl Store for Fenced {
         number: u16,
         body: Bytes,
         checksum: Checksum,
+        checksum_value: Option<String>,
     ) -> Result<Part, StoreError> {
-        let part = self.inner.upload_part(upload, number, body, checksum);
+        let part = self.inner.upload_part(upload, number, body, checksum, checksum_value);
         self.write(RequestKind::UploadPart, Some(&upload.key), part).await
     }
 

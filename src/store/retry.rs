@@ -250,7 +250,10 @@ impl Store for Retrying {
         checksum: Checksum,
         checksum_value: Option<String>,
     ) -> Result<Part, StoreError> {
-        let call = || self.store.upload_part(upload, number, body.clone(), checksum, checksum_value.clone());
+        let call = || {
+            self.store
+                .upload_part(upload, number, body.clone(), checksum, checksum_value.clone())
+        };
         self.again(RequestKind::UploadPart, body.len(), call).await
     }
 

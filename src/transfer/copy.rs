@@ -24,7 +24,14 @@ impl Transfer {
             Origin::Object { path, etag } => (path, etag.clone()),
             Origin::Twin { path } => {
                 // A twin that failed or is not there yet: the bytes are sent again.
-                (path, self.twins.lock().expect("nobody panics while holding it").get(path).cloned()?)
+                (
+                    path,
+                    self.twins
+                        .lock()
+                        .expect("nobody panics while holding it")
+                        .get(path)
+                        .cloned()?,
+                )
             }
         };
         let capable = &self.capabilities;
@@ -36,7 +43,12 @@ impl Transfer {
             parts && entry.size >= SMALLEST_PART_COPY_BYTES
         };
         let bucket = self.store.bucket().clone();
-        fits.then(|| CopySource { bucket, key: self.key(path), etag, size: entry.size })
+        fits.then(|| CopySource {
+            bucket,
+            key: self.key(path),
+            etag,
+            size: entry.size,
+        })
     }
 
     pub(super) async fn copy(
@@ -48,12 +60,17 @@ impl Transfer {
         let capable = &self.capabilities;
         let guarded = capable.copy_source_matches && capable.copy_absent && capable.copy_matches;
         let written = if entry.size <= LARGEST_SINGLE_COPY_BYTES && guarded {
-            self.store.copy(from, &self.key(&entry.path), condition, &self.object_headers(entry)).await?
+            self.store
+                .copy(from, &self.key(&entry.path), condition, &self.object_headers(entry))
+                .await?
         } else {
             self.copy_in_parts(entry, from, condition).await?
         };
         self.progress.moved(entry.size);
-        Ok(Sent { written, content: entry.content })
+        Ok(Sent {
+            written,
+            content: entry.content,
+        })
     }
 
     async fn copy_in_parts(

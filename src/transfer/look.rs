@@ -20,7 +20,10 @@ pub struct Owners {
 impl Owners {
     /// Whether an object bears the mark of one of these runs.
     pub fn own(&self, meta: &ObjectMeta) -> bool {
-        meta.headers.mark.as_ref().is_some_and(|mark| mark.run == self.run || self.kin.contains(&mark.run))
+        meta.headers
+            .mark
+            .as_ref()
+            .is_some_and(|mark| mark.run == self.run || self.kin.contains(&mark.run))
     }
 }
 
@@ -117,7 +120,12 @@ impl Transfer {
         }
         let below = self.key(path).as_str().to_owned() + "/";
         let listing = self.store.list(&below, None, 1000).await?;
-        in_the_way.extend(listing.objects.iter().filter_map(|object| object.key.below(&self.prefix)));
+        in_the_way.extend(
+            listing
+                .objects
+                .iter()
+                .filter_map(|object| object.key.below(&self.prefix)),
+        );
         for path in in_the_way {
             let key = self.key(&path);
             let meta = match self.store.head(&key).await {

@@ -69,12 +69,7 @@ impl Transfer {
 
 /// Takes exactly `length` bytes; what a chunk has beyond stays in `rest`. A chunk that holds a whole part (a
 /// source that gives whole objects) is cut, not copied.
-async fn next_part(
-    entry: &Entry,
-    body: &mut Body,
-    rest: &mut Bytes,
-    length: usize,
-) -> Result<Bytes, ObjectError> {
+async fn next_part(entry: &Entry, body: &mut Body, rest: &mut Bytes, length: usize) -> Result<Bytes, ObjectError> {
     if rest.is_empty() {
         *rest = body.next_chunk().await?.ok_or_else(|| changed(entry))?;
     }
@@ -144,15 +139,19 @@ impl<'a> PartUpload<'a> {
             upload: Some(upload.clone()),
             aborts: transfer.aborts.clone(),
         };
-        Ok(Self { transfer, entry, upload, sending: JoinSet::new(), sent: Vec::new(), next: 1, guard })
+        Ok(Self {
+            transfer,
+            entry,
+            upload,
+            sending: JoinSet::new(),
+            sent: Vec::new(),
+            next: 1,
+            guard,
+        })
     }
 
     /// Sends a part; waits while too many are under way. `room` is given back when the part has arrived.
-    pub(super) async fn send_part(
-        &mut self,
-        bytes: Bytes,
-        room: impl Send + 'static,
-    ) -> Result<(), ObjectError> {
+    pub(super) async fn send_part(&mut self, bytes: Bytes, room: impl Send + 'static) -> Result<(), ObjectError> {
         let number = self.number().await?;
         let (store, upload) = (self.transfer.store.clone(), self.upload.clone());
         let (checksum, progress) = (self.transfer.checksum, self.transfer.progress.clone());
@@ -172,7 +171,8 @@ impl<'a> PartUpload<'a> {
     pub(super) async fn copy_part(&mut self, from: CopySource, range: Range<u64>) -> Result<(), ObjectError> {
         let number = self.number().await?;
         let (store, upload) = (self.transfer.store.clone(), self.upload.clone());
-        self.sending.spawn(async move { store.upload_part_copy(&upload, number, &from, range).await });
+        self.sending
+            .spawn(async move { store.upload_part_copy(&upload, number, &from, range).await });
         Ok(())
     }
 
@@ -186,7 +186,9 @@ impl<'a> PartUpload<'a> {
     }
 
     async fn join_one(&mut self) -> Result<bool, ObjectError> {
-        let Some(joined) = self.sending.join_next().await else { return Ok(false) };
+        let Some(joined) = self.sending.join_next().await else {
+            return Ok(false);
+        };
         self.sent.push(joined.expect("sending a part does not panic")?);
         Ok(true)
     }
@@ -205,7 +207,12 @@ impl<'a> PartUpload<'a> {
                 honoured.complete_matches,
             )
             .await?;
-        match self.transfer.store.complete_upload(&self.upload, &self.sent, &condition).await {
+        match self
+            .transfer
+            .store
+            .complete_upload(&self.upload, &self.sent, &condition)
+            .await
+        {
             Ok(written) => {
                 self.guard.upload = None;
                 Ok(written)

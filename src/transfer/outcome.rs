@@ -49,10 +49,9 @@ impl Outcome {
     pub fn path(&self) -> &RelPath {
         match self {
             Self::Written { record, .. } => &record.path,
-            Self::Deleted { path }
-            | Self::LetGo { path }
-            | Self::Conflict { path, .. }
-            | Self::Failed { path, .. } => path,
+            Self::Deleted { path } | Self::LetGo { path } | Self::Conflict { path, .. } | Self::Failed { path, .. } => {
+                path
+            }
         }
     }
 
@@ -119,7 +118,9 @@ mod tests {
 
     #[test]
     fn outcomes_come_out_sorted_whatever_order_they_came_in_and_holes_lose_nothing() {
-        let outcome = |name: &str| Outcome::Deleted { path: RelPath::new(name).unwrap() };
+        let outcome = |name: &str| Outcome::Deleted {
+            path: RelPath::new(name).unwrap(),
+        };
         let mut outcomes = Outcomes::default();
         outcomes.begin_turn().unwrap();
         for (number, name) in [(2, "c"), (0, "a"), (1, "b"), (5, "f")] {

@@ -106,7 +106,11 @@ impl Transfer {
         }
         let _room = self.budget.take(entry.size).await;
         // Nothing needs to be read of an empty object; a marker is in no source.
-        let body = if entry.size == 0 { Body::Whole(Bytes::new()) } else { self.open(entry).await? };
+        let body = if entry.size == 0 {
+            Body::Whole(Bytes::new())
+        } else {
+            self.open(entry).await?
+        };
         let bytes = read_whole(entry, body).await?;
         let mut hasher = ContentHasher::new(entry.content, entry.size);
         hasher.update(&bytes);
@@ -117,7 +121,11 @@ impl Transfer {
             .await?;
         self.spend(entry.size).await;
         let headers = self.object_headers(entry);
-        let put = Put { headers, checksum: self.checksum, ..Put::new(bytes, condition) };
+        let put = Put {
+            headers,
+            checksum: self.checksum,
+            ..Put::new(bytes, condition)
+        };
         let written = self.store.put(&self.key(&entry.path), put).await?;
         self.progress.moved(entry.size);
         Ok(Sent { written, content })
@@ -136,17 +144,25 @@ impl Transfer {
 
     /// Remembers the etag of an object that others of this plan are copied from.
     pub(super) fn note_twin(&self, path: &RelPath, etag: &ETag) {
-        self.twins.lock().expect("nobody panics while holding it").insert(path.clone(), etag.clone());
+        self.twins
+            .lock()
+            .expect("nobody panics while holding it")
+            .insert(path.clone(), etag.clone());
     }
 }
 
 pub(super) fn changed(entry: &Entry) -> ObjectError {
-    SourceError::Changed { path: entry.path.clone() }.into()
+    SourceError::Changed {
+        path: entry.path.clone(),
+    }
+    .into()
 }
 
 fn needs_look(kind: &StoreErrorKind) -> bool {
-    matches!(kind, StoreErrorKind::ConditionFailed | StoreErrorKind::NotFound | StoreErrorKind::Conflict)
-        || kind.is_ambiguous()
+    matches!(
+        kind,
+        StoreErrorKind::ConditionFailed | StoreErrorKind::NotFound | StoreErrorKind::Conflict
+    ) || kind.is_ambiguous()
 }
 
 fn record(entry: &Entry, headers: HeadersDigest, sent: Sent) -> Record {
@@ -162,7 +178,11 @@ fn record(entry: &Entry, headers: HeadersDigest, sent: Sent) -> Record {
 
 async fn read_whole(entry: &Entry, mut body: Body) -> Result<Bytes, ObjectError> {
     if let Body::Whole(bytes) = body {
-        return if bytes.len() as u64 == entry.size { Ok(bytes) } else { Err(changed(entry)) };
+        return if bytes.len() as u64 == entry.size {
+            Ok(bytes)
+        } else {
+            Err(changed(entry))
+        };
     }
     let mut all = BytesMut::with_capacity(usize::try_from(entry.size).expect("at most a part"));
     while let Some(chunk) = body.next_chunk().await? {
@@ -171,5 +191,9 @@ async fn read_whole(entry: &Entry, mut body: Body) -> Result<Bytes, ObjectError>
         }
         all.extend_from_slice(&chunk);
     }
-    if all.len() as u64 == entry.size { Ok(all.freeze()) } else { Err(changed(entry)) }
+    if all.len() as u64 == entry.size {
+        Ok(all.freeze())
+    } else {
+        Err(changed(entry))
+    }
 }

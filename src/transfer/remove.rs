@@ -18,7 +18,10 @@ impl Transfer {
 
     /// Deletes up to [`BATCH`] objects in one request; only where the store heeds their etags.
     pub(super) async fn remove_many(&self, objects: &[(RelPath, ETag)]) -> Vec<Outcome> {
-        let keys: Vec<_> = objects.iter().map(|(path, etag)| (self.key(path), Some(etag.clone()))).collect();
+        let keys: Vec<_> = objects
+            .iter()
+            .map(|(path, etag)| (self.key(path), Some(etag.clone())))
+            .collect();
         let mut outcomes = Vec::with_capacity(objects.len());
         match self.store.delete_many(&keys).await {
             Ok(results) => {
@@ -33,7 +36,10 @@ impl Transfer {
                 }
             }
             Err(error) => {
-                let failed = |path: &RelPath| Outcome::Failed { path: path.clone(), error: describe(&error) };
+                let failed = |path: &RelPath| Outcome::Failed {
+                    path: path.clone(),
+                    error: describe(&error),
+                };
                 outcomes.extend(objects.iter().map(|(path, _)| failed(path)));
             }
         }
@@ -42,7 +48,9 @@ impl Transfer {
 
     pub(super) async fn delete_seen(&self, path: &RelPath, etag: &ETag) -> Result<(), StoreError> {
         let wanted = Condition::Matches(etag.clone());
-        let condition = self.effective_condition(path, &wanted, true, self.capabilities.delete_matches).await?;
+        let condition = self
+            .effective_condition(path, &wanted, true, self.capabilities.delete_matches)
+            .await?;
         self.store.delete(&self.key(path), &condition).await
     }
 
@@ -73,7 +81,10 @@ impl Transfer {
                 Err(seen) => error = seen,
             }
         }
-        Outcome::Failed { path: path.clone(), error: describe(&error) }
+        Outcome::Failed {
+            path: path.clone(),
+            error: describe(&error),
+        }
     }
 }
 

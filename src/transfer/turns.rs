@@ -74,9 +74,15 @@ async fn carry_out_turn(
     sink: &mut dyn OutcomeSink,
 ) -> Result<u64, TransferError> {
     outcomes.begin_turn()?;
-    let at_once = if turn.is_sequential() { 1 } else { transfer.concurrency.get() };
+    let at_once = if turn.is_sequential() {
+        1
+    } else {
+        transfer.concurrency.get()
+    };
     let batches = turn.is_delete() && !turn.is_sequential() && transfer.capabilities.delete_many_matches;
-    let mut steps = plan.steps().filter(|step| step.as_ref().map_or(true, |step| step.turn == turn));
+    let mut steps = plan
+        .steps()
+        .filter(|step| step.as_ref().map_or(true, |step| step.turn == turn));
     let mut tasks: JoinSet<Done> = JoinSet::new();
     let mut number = 0;
     let mut failed = 0;
@@ -140,7 +146,11 @@ async fn take_batch(transfer: &Arc<Transfer>, first: u64, mut batch: Vec<Step>, 
             .collect();
         let outcomes = transfer.remove_many(&objects).await;
         let elapsed = began.elapsed();
-        return (first, outcomes.into_iter().map(|outcome| (outcome, 0, elapsed)).collect(), None);
+        return (
+            first,
+            outcomes.into_iter().map(|outcome| (outcome, 0, elapsed)).collect(),
+            None,
+        );
     }
     let step = batch.pop().expect("a batch has a step");
     let (outcome, bytes, fatal) = take_step(transfer, step, shared).await;
@@ -149,30 +159,55 @@ async fn take_batch(transfer: &Arc<Transfer>, first: u64, mut batch: Vec<Step>, 
 
 async fn take_step(transfer: &Arc<Transfer>, step: Step, shared: bool) -> (Outcome, u64, Option<StoreError>) {
     match step.work {
-        Work::Write { entry, headers, replaces, origin } => {
-            match transfer.write(&entry, headers, &replaces, &origin).await {
-                Ok((record, copied)) => {
-                    if shared {
-                        transfer.note_twin(&record.path, &record.etag);
-                    }
-                    (Outcome::Written { record, copied }, entry.size, None)
+        Work::Write {
+            entry,
+            headers,
+            replaces,
+            origin,
+        } => match transfer.write(&entry, headers, &replaces, &origin).await {
+            Ok((record, copied)) => {
+                if shared {
+                    transfer.note_twin(&record.path, &record.etag);
                 }
-                Err(ObjectError::Conflict(error)) => (Outcome::Conflict { path: entry.path, error }, 0, None),
-                Err(ObjectError::Source(error)) => {
-                    (Outcome::Failed { path: entry.path, error: describe(&error) }, 0, None)
-                }
-                Err(ObjectError::Store(error)) => {
-                    let failed = Outcome::Failed { path: entry.path, error: describe(&error) };
-                    let fatal = error.kind.is_fatal() || error.kind == StoreErrorKind::Unreachable;
-                    (failed, 0, fatal.then_some(error))
-                }
+                (Outcome::Written { record, copied }, entry.size, None)
             }
-        }
+            Err(ObjectError::Conflict(error)) => (
+                Outcome::Conflict {
+                    path: entry.path,
+                    error,
+                },
+                0,
+                None,
+            ),
+            Err(ObjectError::Source(error)) => (
+                Outcome::Failed {
+                    path: entry.path,
+                    error: describe(&error),
+                },
+                0,
+                None,
+            ),
+            Err(ObjectError::Store(error)) => {
+                let failed = Outcome::Failed {
+                    path: entry.path,
+                    error: describe(&error),
+                };
+                let fatal = error.kind.is_fatal() || error.kind == StoreErrorKind::Unreachable;
+                (failed, 0, fatal.then_some(error))
+            }
+        },
         Work::Delete { path, etag } => (transfer.remove(&path, &etag).await, 0, None),
         Work::Conflict { path } => {
             let error = "an object that lakesync did not write, or that somebody changed, stands here; \
                          --overwrite replaces it, --exclude leaves it out";
-            (Outcome::Conflict { path, error: error.to_owned() }, 0, None)
+            (
+                Outcome::Conflict {
+                    path,
+                    error: error.to_owned(),
+                },
+                0,
+                None,
+            )
         }
         Work::LetGo { path } => (Outcome::LetGo { path }, 0, None),
         Work::Unreadable { path, error } => (Outcome::Failed { path, error }, 0, None),

@@ -37,7 +37,7 @@ async fn entries_of(source: &GitSource, at: &CommitId) -> Vec<Entry> {
         .into_iter()
         .filter_map(|item| match item {
             Item::Entry(entry) => Some(entry),
-            Item::Notice(_) => None,
+            Item::Notice(_) | Item::Failed { .. } => None,
         })
         .collect()
 }
@@ -82,6 +82,7 @@ async fn changes_of(source: &GitSource, from: &CommitId, to: &CommitId) -> Vec<S
             Item::Entry(Change::Put(entry)) => format!("+{}", entry.path),
             Item::Entry(Change::Gone(path)) => format!("-{path}"),
             Item::Notice(Notice { kind, path }) => format!("{kind:?}:{path}"),
+            Item::Failed { path, error } => format!("failed {path}: {error}"),
         })
         .collect()
 }
@@ -91,7 +92,7 @@ fn notices(items: &[Item<Entry>]) -> Vec<(NoticeKind, String)> {
         .iter()
         .filter_map(|item| match item {
             Item::Notice(notice) => Some((notice.kind, notice.path.to_string())),
-            Item::Entry(_) => None,
+            Item::Entry(_) | Item::Failed { .. } => None,
         })
         .collect()
 }

@@ -4,6 +4,8 @@
     reason = "all of this is tests; clippy.toml's switch knows only functions that say so"
 )]
 
+mod dir_source;
+mod export;
 #[cfg(feature = "git")]
 mod git_source;
 mod layers;

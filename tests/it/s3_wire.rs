@@ -39,14 +39,14 @@ pub async fn store(server: &Server) -> S3Store {
 }
 
 /// The same with retries that do not keep a test waiting.
-pub async fn retrying(server: &Server, limiter: Option<Arc<Limiter>>) -> (Retrying<S3Store>, Arc<RequestCounts>) {
+pub async fn retrying(server: &Server, limiter: Option<Arc<Limiter>>) -> (Retrying, Arc<RequestCounts>) {
     let counts = Arc::new(RequestCounts::default());
     let quick = RetryConfig {
         attempts: 30,
         first_backoff: Duration::from_millis(1),
         max_backoff: Duration::from_millis(5),
     };
-    let retrying = Retrying::new(store(server).await, limiter, Arc::clone(&counts)).with_config(quick);
+    let retrying = Retrying::new(Arc::new(store(server).await), limiter, Arc::clone(&counts)).with_config(quick);
     (retrying, counts)
 }
 

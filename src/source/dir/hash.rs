@@ -116,15 +116,15 @@ fn failed(tree: &Tree, path: RelPath, action: &'static str, error: io::Error) ->
 }
 
 /// Hashes an open file; `None` where it is no plain file, changed meanwhile, or is no longer wanted.
-fn file_digest(tree: &Tree, file: &mut File, before: &FileStat) -> io::Result<Option<[u8; 32]>> {
+pub(super) fn file_digest(tree: &Tree, file: &mut File, before: &FileStat) -> io::Result<Option<[u8; 32]>> {
     if before.kind() != FileType::RegularFile || tree.excluded.contains(&before.identity()) {
         return Ok(None);
     }
     let mut hasher = blake3::Hasher::new();
     let whole = match read_alone(tree, file, before.size, &mut hasher)? {
-        Progress::Whole => true,
-        Progress::Cut => false,
-        Progress::Wide { rest } => {
+        Alone::Whole => true,
+        Alone::Cut => false,
+        Alone::Wide { rest } => {
             let whole = read_wide(tree, file, rest, &mut hasher);
             tree.wide.store(false, Release);
             whole?
@@ -134,8 +134,10 @@ fn file_digest(tree: &Tree, file: &mut File, before: &FileStat) -> io::Result<Op
     Ok(unchanged.then(|| *hasher.finalize().as_bytes()))
 }
 
-enum Progress {
+/// How far one thread came.
+enum Alone {
     Whole,
+    /// The file ended too early, or is no longer wanted.
     Cut,
     /// The file got all cores for what is left.
     Wide {
@@ -145,25 +147,25 @@ enum Progress {
 
 /// Reads and hashes on this thread until the end, or until the file gets all cores. Never more than
 /// `size` bytes, so that a file that grows without end does not hold the scan.
-fn read_alone(tree: &Tree, file: &mut File, size: u64, hasher: &mut blake3::Hasher) -> io::Result<Progress> {
+fn read_alone(tree: &Tree, file: &mut File, size: u64, hasher: &mut blake3::Hasher) -> io::Result<Alone> {
     // Nothing in here waits for other work of the pool, which could want this thread's buffer too.
     BUFFER.with_borrow_mut(|buffer| {
         let mut rest = size;
         while rest > 0 {
             if tree.is_stopped() {
-                return Ok(Progress::Cut);
+                return Ok(Alone::Cut);
             }
             if rest >= WIDE_FROM_BYTES && tree.wide.compare_exchange(false, true, Acquire, Relaxed).is_ok() {
-                return Ok(Progress::Wide { rest });
+                return Ok(Alone::Wide { rest });
             }
             let read = fill(file, buffer, rest)?;
             if read == 0 {
-                return Ok(Progress::Cut);
+                return Ok(Alone::Cut);
             }
             hasher.update(&buffer[..read]);
             rest -= read as u64;
         }
-        Ok(Progress::Whole)
+        Ok(Alone::Whole)
     })
 }
 

@@ -46,7 +46,10 @@ async fn a_checksum_goes_along_and_the_payload_is_hashed_once() {
         let mut put = Put::new("hello", Condition::Always);
         put.checksum = checksum;
         store.put(&key("a"), put).await.unwrap();
-        let part = store.upload_part(&upload(), 1, "hello".into(), checksum).await.unwrap();
+        let part = store
+            .upload_part(&upload(), 1, "hello".into(), checksum, None)
+            .await
+            .unwrap();
         assert_eq!(part.checksum.is_some(), checksum != Checksum::Md5);
         for seen in server.seen().iter().rev().take(2) {
             assert_eq!(seen.header("x-amz-content-sha256"), Some("UNSIGNED-PAYLOAD"));
@@ -66,7 +69,7 @@ async fn without_a_checksum_the_signature_covers_the_payload() {
         .await
         .unwrap();
     store
-        .upload_part(&upload(), 1, "hello".into(), Checksum::None)
+        .upload_part(&upload(), 1, "hello".into(), Checksum::None, None)
         .await
         .unwrap();
     for seen in server.seen() {

@@ -1,0 +1,254 @@
+//! Runs over the doubles in memory: what one export does to a bucket, request by request.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lakesync::clock::VirtualClock;
+use lakesync::export::{
+    ExportConfig, ExportError, Exporter, Guards, LeasePolicy, Outcome, Refusal, Report, StatusRecords,
+};
+use lakesync::ledger::Holder;
+use lakesync::model::{Bucket, RelPath, S3Url};
+use lakesync::plan::{HeaderRules, LastRules, OddKeys};
+use lakesync::progress::Silent;
+use lakesync::source::memory::{MemoryFile, MemorySource, MemoryTree};
+use lakesync::status::{ExportState, StatusRecord, read_newest, read_records};
+use lakesync::store::memory::MemoryStore;
+use lakesync::store::{Capabilities, Limiter, RequestCounts, RetryConfig};
+use tokio_util::sync::CancellationToken;
+
+/// A bucket, a branch, and an exporter between them.
+struct World {
+    source: MemorySource,
+    store: MemoryStore,
+    clock: Arc<VirtualClock>,
+    config: ExportConfig,
+}
+
+impl World {
+    fn new() -> Self {
+        let bucket: Bucket = "bucket".parse().unwrap();
+        let store = MemoryStore::new(bucket, Capabilities::ALL);
+        // Status files of ours are pruned by name alone.
+        store.allow_unconditional(|key| key.as_str().contains("/_lakesync/") || key.as_str().contains("/_STATUS_"));
+        let path: S3Url = "s3://bucket/out/".parse().unwrap();
+        let config = ExportConfig {
+            export_path: path.clone(),
+            status_path: path,
+            last: Vec::new(),
+            prefix_regex: None,
+            header_rules: Vec::new(),
+            preserve_mode: false,
+            preserve_mtime: false,
+            class: Arc::default(),
+            selection: Vec::new(),
+            guards: Guards::default(),
+            odd_keys: OddKeys::Error,
+            concurrency: NonZeroUsize::new(4).unwrap(),
+            part_size_bytes: 8 << 20,
+            checksum: None,
+            lease_ttl: Duration::from_secs(60),
+            lock_wait: Duration::ZERO,
+            lease: LeasePolicy::Auto,
+            keep_status: 20,
+            status_records: StatusRecords::All,
+            cache: None,
+        };
+        Self {
+            source: MemorySource::new("memory:main"),
+            store,
+            clock: Arc::new(VirtualClock::new()),
+            config,
+        }
+    }
+
+    fn commit(&self, files: &[(&str, &str)]) {
+        let file = |bytes: &str| MemoryFile {
+            bytes: bytes.to_owned().into(),
+            ..MemoryFile::default()
+        };
+        let tree: MemoryTree = files
+            .iter()
+            .map(|(path, bytes)| (RelPath::new(*path).unwrap(), file(bytes)))
+            .collect();
+        self.source.commit(tree);
+    }
+
+    fn exporter(&self) -> Exporter {
+        let config = self.config.clone();
+        Exporter {
+            source: Arc::new(self.source.clone()),
+            store: Arc::new(self.store.clone()),
+            status_store: Arc::new(self.store.clone()),
+            headers: Arc::new(HeaderRules::new(&config.header_rules, false, false).unwrap()),
+            last: Arc::new(LastRules::new(&config.last).unwrap()),
+            config,
+            retry: RetryConfig::default(),
+            counts: Arc::new(RequestCounts::default()),
+            limiter: Arc::new(Limiter::new(16)),
+            bandwidth: None,
+            holder: Holder::this_process(),
+            clock: self.clock.clone(),
+            progress: Arc::new(Silent),
+        }
+    }
+
+    async fn export(&self) -> Result<Report, ExportError> {
+        self.exporter().run(&CancellationToken::new()).await
+    }
+
+    /// The objects that readers see, without lakesync's own.
+    fn tree(&self) -> BTreeMap<String, String> {
+        let below = |key: &str| key.strip_prefix("out/").map(str::to_owned);
+        self.store
+            .objects()
+            .into_iter()
+            .filter_map(|(key, object)| {
+                Some((
+                    below(key.as_str())?,
+                    String::from_utf8_lossy(&object.bytes).into_owned(),
+                ))
+            })
+            .filter(|(path, _)| !path.starts_with("_lakesync/") && !path.starts_with("_STATUS_"))
+            .collect()
+    }
+
+    async fn newest_records(&self) -> (ExportState, Vec<StatusRecord>) {
+        let prefix = &self.config.status_path.prefix;
+        let newest = read_newest(&self.store, prefix).await.unwrap().unwrap();
+        let mut records = Vec::new();
+        read_records(&self.store, &newest.key, |record| records.push(record))
+            .await
+            .unwrap();
+        (newest.head.status, records)
+    }
+}
+
+fn expected(files: &[(&str, &str)]) -> BTreeMap<String, String> {
+    files
+        .iter()
+        .map(|(path, bytes)| ((*path).to_owned(), (*bytes).to_owned()))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_export_puts_every_file_and_says_success_last() {
+    let world = World::new();
+    let files = [("a", "1"), ("b/c", "2"), ("b/_SUCCESS", ""), ("d", "1")];
+    world.commit(&files);
+    let report = world.export().await.unwrap();
+    assert_eq!(report.outcome, Outcome::Exported);
+    assert_eq!(
+        (report.counts.put, report.counts.copied, report.counts.failed),
+        (3, 1, 0)
+    );
+    assert_eq!(world.tree(), expected(&files));
+    let (state, records) = world.newest_records().await;
+    assert_eq!(state, ExportState::Success);
+    let objects = world.store.objects();
+    for record in &records {
+        let key = world.config.export_path.prefix.key(&record.path).unwrap();
+        assert_eq!(objects[&key].meta.etag, record.etag);
+    }
+    assert_eq!(records.len(), 4);
+    assert_eq!(world.store.violations(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unchanged_head_costs_three_requests_at_most() {
+    let world = World::new();
+    world.commit(&[("a", "1")]);
+    world.export().await.unwrap();
+    world.store.clear_log();
+    let report = world.export().await.unwrap();
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    assert!(world.store.log().len() <= 3, "{:?}", world.store.log());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_costs_what_it_changed() {
+    let world = World::new();
+    let mut files: Vec<(String, String)> = (0..500)
+        .map(|number| (format!("f/{number:04}"), format!("content {number}")))
+        .collect();
+    let borrow = |files: &[(String, String)]| -> Vec<(String, String)> { files.to_vec() };
+    let commit = |files: &[(String, String)]| {
+        let files: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(path, bytes)| (path.as_str(), bytes.as_str()))
+            .collect();
+        world.commit(&files);
+    };
+    commit(&borrow(&files));
+    world.export().await.unwrap();
+    world.store.clear_log();
+    files[7].1 = "other".to_owned();
+    let moved = files.remove(3);
+    files.push(("f/zz".to_owned(), moved.1));
+    files.remove(100);
+    commit(&files);
+    let report = world.export().await.unwrap();
+    let counts = report.counts;
+    assert_eq!((counts.put, counts.copied, counts.deleted, counts.kept), (1, 1, 2, 497));
+    let requests = world.store.log().len();
+    assert!(requests <= 24, "{requests}: {:#?}", world.store.log());
+    assert_eq!(world.tree().len(), 499);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_object_is_a_conflict_and_stops_all_deletes() {
+    let world = World::new();
+    world.commit(&[("a", "1"), ("b", "2"), ("gone", "x")]);
+    world.export().await.unwrap();
+    let key = world.config.export_path.prefix.join("b");
+    world.store.foreign_put(&key, "theirs");
+    world.commit(&[("a", "1"), ("b", "3")]);
+    let report = world.export().await.unwrap();
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(report.failures.len(), 1);
+    assert_eq!(world.tree(), expected(&[("a", "1"), ("b", "theirs"), ("gone", "x")]));
+    assert_eq!(world.newest_records().await.0, ExportState::Failure);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_prefix_is_refused_before_anything_is_written_and_adopted_on_request() {
+    let mut world = World::new();
+    world.commit(&[("a", "1"), ("b", "2")]);
+    let prefix = world.config.export_path.prefix.clone();
+    world.store.foreign_put(&prefix.join("a"), "1");
+    world.store.foreign_put(&prefix.join("other"), "x");
+    let error = world.export().await.unwrap_err();
+    assert!(
+        matches!(error, ExportError::Refused(Refusal::NotEmpty { .. })),
+        "{error}"
+    );
+    assert_eq!(world.tree(), expected(&[("a", "1"), ("other", "x")]));
+    world.config.guards.adopt = true;
+    let report = world.export().await.unwrap();
+    assert_eq!(
+        (report.outcome, report.counts.put, report.counts.kept),
+        (Outcome::Exported, 1, 1)
+    );
+    assert_eq!(world.tree(), expected(&[("a", "1"), ("b", "2"), ("other", "x")]));
+    let records = world.newest_records().await.1;
+    assert_eq!(records.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_tree_is_refused_unless_allowed() {
+    let mut world = World::new();
+    world.commit(&[("a", "1")]);
+    world.export().await.unwrap();
+    world.commit(&[]);
+    let error = world.export().await.unwrap_err();
+    assert!(
+        matches!(error, ExportError::Refused(Refusal::EmptyTree { objects: 1 })),
+        "{error}"
+    );
+    world.config.guards.allow_empty = true;
+    let report = world.export().await.unwrap();
+    assert_eq!((report.outcome, report.counts.deleted), (Outcome::Exported, 1));
+    assert_eq!(world.tree(), BTreeMap::new());
+}
