@@ -83,8 +83,8 @@ impl Exporter {
         LedgerFolder::of(&self.config.export_path.prefix)
     }
 
-    /// A hash of everything that says which files go out and with which headers.
-    fn fingerprint(&self) -> String {
+    /// A hash of everything that says which files go out and with which headers; the root keeps it.
+    pub fn fingerprint(&self) -> String {
         let mut text = format!("{}\n{:?}\n", self.headers.fingerprint(), self.config.odd_keys);
         if let Some(regex) = &self.config.prefix_regex {
             text.push_str(regex.as_str());

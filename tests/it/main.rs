@@ -9,6 +9,7 @@ mod export;
 #[cfg(feature = "git")]
 mod git_source;
 mod layers;
+mod model;
 mod probe;
 mod s3_wire;
 mod semantics_doc;

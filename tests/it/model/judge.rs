@@ -47,6 +47,7 @@ pub struct Judge {
     late: Vec<Late>,
     /// What was asked for by the run that made the root clean.
     asked_of_root: Asked,
+    asked_by_fingerprint: BTreeMap<String, Asked>,
     clean_at: Option<u64>,
     /// Commits that runs went for since the last one that came through, and that one.
     attempted: BTreeSet<CommitId>,
@@ -79,6 +80,7 @@ impl Judge {
             kind: case.kind,
             late: Vec::new(),
             asked_of_root: Asked::default(),
+            asked_by_fingerprint: BTreeMap::new(),
             clean_at: None,
             attempted: BTreeSet::new(),
             before: None,
@@ -92,12 +94,14 @@ impl Judge {
     }
 
     /// Looks at everything while no exporter is at work.
-    pub async fn look(&mut self, asked: &Asked) -> Verdict {
-        self.look_at_bucket(asked).await.map(|_| ())
+    pub async fn look(&mut self) -> Verdict {
+        self.look_at_bucket().await.map(|_| ())
     }
 
-    pub async fn before_run(&mut self, asked: &Asked) -> Verdict {
-        self.before = self.look_at_bucket(asked).await?;
+    /// `fingerprint` is what the root will call what is asked for.
+    pub async fn before_run(&mut self, fingerprint: String, asked: &Asked) -> Verdict {
+        self.asked_by_fingerprint.insert(fingerprint, asked.clone());
+        self.before = self.look_at_bucket().await?;
         self.objects_before = self.env.store.objects();
         self.attempted.insert(self.env.head());
         self.env.store.clear_log();
@@ -116,12 +120,12 @@ impl Judge {
             check_order(&logs, *by, report, &head_tree)?;
         }
         if self.kind != Kind::Unguarded {
-            check_one_writer(&logs)?;
+            check_one_writer(&logs, by)?;
         }
         if is_calm && let End::Over(Ok(report)) = end {
-            self.check_economy(&logs, by[0], report, &head_tree, asked)?;
+            self.check_economy(&logs, by[0], &head_tree, asked)?;
         }
-        let after = self.look_at_bucket(asked).await?;
+        let after = self.look_at_bucket().await?;
         if is_calm && let (End::Over(Ok(report)), Some(after)) = (end, &after) {
             self.check_ledger(after, report)?;
         }
@@ -129,14 +133,14 @@ impl Judge {
     }
 
     /// (a) to (c), (f), (h), (i) of what stands in the bucket.
-    async fn look_at_bucket(&mut self, asked: &Asked) -> Verdict<Option<Ledger>> {
+    async fn look_at_bucket(&mut self) -> Verdict<Option<Ledger>> {
         if let Some(violation) = self.env.store.violations().first() {
             return Err(format!("the store was asked for what nobody may ask: {violation}"));
         }
         let objects = self.env.store.objects();
         self.check_foreign(&objects)?;
         let ledger = self.read_ledger().await?;
-        self.take_note(ledger.as_ref(), asked);
+        self.take_note(ledger.as_ref());
         self.forgive_what_was_mended(&objects, ledger.as_ref());
         let statuses = self.read_statuses(&objects)?;
         for status in &statuses {
@@ -187,14 +191,14 @@ impl Judge {
     }
 
     /// Remembers what the commit in the root was made with.
-    fn take_note(&mut self, ledger: Option<&Ledger>, asked: &Asked) {
+    fn take_note(&mut self, ledger: Option<&Ledger>) {
         let Some(Ledger { loaded, .. }) = ledger else { return };
         let root = &loaded.root;
         let Some(commit) = root.commit.as_ref().filter(|_| root.state == State::Clean) else { return };
         // The generation of a swap that only forgets unsettled runs is new, too; the fingerprint is not.
         if self.clean_at != Some(root.generation) {
             self.clean_at = Some(root.generation);
-            self.asked_of_root = asked.clone();
+            self.asked_of_root = self.asked_by_fingerprint[&root.fingerprint].clone();
             self.attempted = BTreeSet::from([commit.clone()]);
         }
     }
@@ -335,7 +339,6 @@ impl Judge {
         &self,
         logs: &Logs<'_>,
         by: u32,
-        report: &Report,
         head_tree: &Tree,
         asked: &Asked,
     ) -> Verdict {
@@ -344,7 +347,8 @@ impl Judge {
         if root.state != State::Clean || !root.unsettled.is_empty() {
             return Ok(());
         }
-        if asked.cache_control == self.asked_before(report) {
+        // What the root was made with before the run: nobody has looked at the new one yet.
+        if asked.cache_control == self.asked_of_root.cache_control {
             for (path, record) in &before.records {
                 let key = self.env.key(path);
                 let stands = self.objects_before.get(&key).filter(|object| object.meta.etag == record.etag);
@@ -355,11 +359,6 @@ impl Judge {
             }
         }
         Ok(())
-    }
-
-    /// The rule of headers before the run; a run that changed nothing had the same.
-    fn asked_before(&self, _report: &Report) -> u8 {
-        self.asked_of_root.cache_control
     }
 
     /// (j): the ledger is exactly what is in the bucket of ours.

@@ -174,6 +174,11 @@ impl Kind {
         !matches!(self, Self::NoDeleteGuards | Self::Unguarded)
     }
 
+    /// Whether a file and a folder of one name are in each other's way.
+    pub fn has_folders(self) -> bool {
+        matches!(self, Self::Flat | Self::FolderCounts)
+    }
+
     pub fn is_flat(self) -> bool {
         self == Self::Flat
     }

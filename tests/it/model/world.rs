@@ -120,7 +120,7 @@ impl World {
             Op::Advance(seconds) => sleep(Duration::from_secs(seconds.into())).await,
             Op::Config(change) => self.change(change),
         }
-        self.judge.look(&self.asked).await
+        self.judge.look().await
     }
 
     fn trouble(&self, path: &RelPath, trouble: FileTrouble, times: u32) {
@@ -157,7 +157,7 @@ impl World {
             Arc::new(FaultyStore::new(Arc::new(self.env.store.seen_as(by)), Script(wire.clone())));
         let is_here = matches!(trouble, Trouble::Crash { here: true, .. } | Trouble::CrashLate { here: true, .. });
         // Where a process is known to be dead, its lease is taken at once; where not, it must expire.
-        let holder = if is_here || trouble == Trouble::None {
+        let holder = if is_here || (trouble == Trouble::None && jitter.is_none()) {
             Holder { pid_start: self.me.pid_start + u64::from(is_here), ..self.me.clone() }
         } else {
             Holder { host: format!("host-{by}"), boot_id: format!("boot-{by}"), pid: by, ..self.me.clone() }
@@ -165,6 +165,10 @@ impl World {
         let exporter = self.exporter(store, holder, clock.clone());
         let task = tokio::spawn(async move { exporter.run(&CancellationToken::new()).await });
         Running { by, wire, clock, task }
+    }
+
+    fn fingerprint(&self) -> String {
+        self.exporter(Arc::new(self.env.store.clone()), self.me.clone(), Arc::default()).fingerprint()
     }
 
     fn exporter(&self, store: Arc<dyn Store>, holder: Holder, clock: Arc<VirtualClock>) -> Exporter {
@@ -230,7 +234,8 @@ impl World {
 
     async fn export(&mut self, trouble: Trouble) -> Verdict {
         self.env.offer_head();
-        self.judge.before_run(&self.asked).await?;
+        let fingerprint = self.fingerprint();
+        self.judge.before_run(fingerprint, &self.asked).await?;
         let mut running = self.start(trouble, None);
         let mut end = match self.drive(&mut running).await? {
             Some(over) => End::Over(over),
@@ -287,7 +292,8 @@ impl World {
 
     async fn race(&mut self, seed: u64) -> Verdict {
         self.env.offer_head();
-        self.judge.before_run(&self.asked).await?;
+        let fingerprint = self.fingerprint();
+        self.judge.before_run(fingerprint, &self.asked).await?;
         let mut one = self.start(Trouble::None, Some(seed));
         let mut two = self.start(Trouble::None, Some(seed.wrapping_mul(31).wrapping_add(7)));
         let first = self.drive(&mut one).await?.expect("nothing stops it");
@@ -395,4 +401,20 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+impl Tally {
+    /// Adds what was done in another case.
+    pub fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.exported += other.exported;
+        self.unchanged += other.unchanged;
+        self.failed += other.failed;
+        self.lost += other.lost;
+        for step in 0..STEPS {
+            self.crashes[step] += other.crashes[step];
+            self.pauses[step] += other.pauses[step];
+            self.faults[step] += other.faults[step];
+        }
+    }
 }
