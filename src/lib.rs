@@ -10,6 +10,7 @@
 
 pub mod model;
 pub mod progress;
+pub mod limits;
 pub mod source;
 pub mod store;
 pub mod ledger;

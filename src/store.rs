@@ -6,23 +6,29 @@
 
 mod capabilities;
 mod checksum;
+mod counts;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
+mod limiter;
 pub mod probe;
 mod request;
+mod retry;
 mod s3;
 
 pub use capabilities::Capabilities;
 pub use checksum::checksum_base64;
+pub use counts::{RequestCounts, RequestTotals};
 pub use error::{StoreError, StoreErrorKind};
+pub use limiter::{Limiter, Place};
 pub use request::{
     BucketFacts, Checksum, Condition, CopySource, Fetched, Listed, Listing, ObjectHeaders, ObjectMeta, Part, Put,
     RequestKind, StoreTime, Upload, UploadListing, Versioning, WriteClass, Written,
 };
-pub use s3::{Addressing, ProxyConfig, S3Config, S3ConfigError, S3Store};
+pub use retry::{RetryConfig, Retrying};
+pub use s3::{Addressing, Keys, ProxyConfig, S3Config, S3ConfigError, S3Store};
 
 use std::ops::Range;
 

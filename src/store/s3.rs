@@ -13,7 +13,7 @@ mod requests;
 mod text;
 mod transport;
 
-pub use config::{Addressing, ProxyConfig, S3Config, S3ConfigError};
+pub use config::{Addressing, Keys, ProxyConfig, S3Config, S3ConfigError};
 
 use std::error::Error;
 use std::fmt;
@@ -23,6 +23,7 @@ use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::ProvideRegion as _;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -87,6 +88,15 @@ impl S3Store {
             .app_name(AppName::new("lakesync").expect("letters are allowed in the name"));
         if let Some(profile) = &config.profile {
             loader = loader.profile_name(profile);
+        }
+        if let Some(keys) = &config.keys {
+            let Keys {
+                access_key_id,
+                secret_access_key,
+                session_token,
+            } = keys.clone();
+            let credentials = Credentials::new(access_key_id, secret_access_key, session_token, None, "caller");
+            loader = loader.credentials_provider(credentials);
         }
         if let Some(region) = known_region(&config).await {
             loader = loader.region(region);
@@ -273,5 +283,73 @@ fn check_endpoint(url: &str) -> Result<(), S3ConfigError> {
     match host {
         Some(host) if !host.trim_start_matches('/').is_empty() && !host.contains(odd) => Ok(()),
         _ => Err(S3ConfigError::Endpoint { url: error::plain(url) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn store() -> S3Store {
+        let mut config = S3Config::new("bucket".parse().unwrap());
+        config.region = Some("eu-west-1".to_owned());
+        config.endpoint_url = Some("http://127.0.0.1:1".to_owned());
+        S3Store::connect(config).await.unwrap()
+    }
+
+    fn generation(store: &S3Store) -> u64 {
+        store.inner.pool.lock().unwrap().generation
+    }
+
+    #[tokio::test]
+    async fn three_silences_in_a_row_make_new_connections() {
+        let store = store().await;
+        for _ in 0..2 {
+            drop(Attempt::begin(&store.inner));
+        }
+        let (_, mut attempt) = Attempt::begin(&store.inner);
+        attempt.answered();
+        drop(attempt);
+        for _ in 0..2 {
+            drop(Attempt::begin(&store.inner));
+        }
+        assert_eq!(generation(&store), 0, "an answer came in between");
+        let late: Vec<_> = (0..3).map(|_| Attempt::begin(&store.inner)).collect();
+        drop(Attempt::begin(&store.inner));
+        assert_eq!(generation(&store), 1);
+        drop(late);
+        assert_eq!(
+            generation(&store),
+            1,
+            "silence on the old connections says nothing of the new"
+        );
+    }
+
+    #[test]
+    fn an_endpoint_that_is_no_url_is_named_without_its_password() {
+        for good in ["http://127.0.0.1:8333", "https://s3.example.com"] {
+            check_endpoint(good).unwrap();
+        }
+        for bad in [
+            "s3.example.com",
+            "https://",
+            "https://user:CANARY@host",
+            "ftp://host",
+            "http://a b",
+        ] {
+            let text = check_endpoint(bad).unwrap_err().to_string();
+            assert!(text.contains("--endpoint-url") && !text.contains("CANARY"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_goes_into_the_path_where_no_host_name_can_hold_it() {
+        let plain = "bucket".parse().unwrap();
+        let dotted = "www.example.com".parse().unwrap();
+        assert!(!Addressing::Auto.is_path(&plain, false));
+        assert!(Addressing::Auto.is_path(&plain, true));
+        assert!(Addressing::Auto.is_path(&dotted, false));
+        assert!(!Addressing::Virtual.is_path(&plain, true));
+        assert!(Addressing::Path.is_path(&plain, false));
     }
 }

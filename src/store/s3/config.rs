@@ -19,6 +19,9 @@ pub struct S3Config {
     pub region: Option<String>,
     /// The profile of `~/.aws`; else `AWS_PROFILE`.
     pub profile: Option<String>,
+    /// Keys, for callers that have them from elsewhere; else the usual chain of the SDK. The command line
+    /// never fills this: what stands there is seen by all.
+    pub keys: Option<Keys>,
     /// Another store than AWS; else `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` or the profile's.
     pub endpoint_url: Option<String>,
     /// Where the name of the bucket goes.
@@ -52,6 +55,7 @@ impl S3Config {
             bucket,
             region: None,
             profile: None,
+            keys: None,
             endpoint_url: None,
             addressing: Addressing::Auto,
             request_payer: false,
@@ -68,6 +72,24 @@ impl S3Config {
             proxy: ProxyConfig::default(),
             ca_bundle: None,
         }
+    }
+}
+
+/// An access key.
+#[derive(Clone)]
+pub struct Keys {
+    /// Its id.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: String,
+    /// The token of a session, for keys that expire.
+    pub session_token: Option<String>,
+}
+
+/// Secrets are not shown.
+impl fmt::Debug for Keys {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Keys").finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,45 @@
+//! What was sent, for the summary and for tests: request counts are gates, times are reports.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::RequestKind;
+
+/// Counts attempts and bytes; shared by all wrappers of one run.
+#[derive(Debug, Default)]
+pub struct RequestCounts(Mutex<RequestTotals>);
+
+/// The counts at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RequestTotals {
+    /// Attempts of each kind, the repeated ones included.
+    pub attempts: BTreeMap<RequestKind, u64>,
+    /// Attempts that repeat a failed one.
+    pub retries: u64,
+    /// Attempts that a store answered with a request to go slower.
+    pub throttles: u64,
+    /// Bytes of bodies sent, the repeated ones included.
+    pub bytes_out: u64,
+    /// Bytes of bodies received.
+    pub bytes_in: u64,
+}
+
+impl RequestTotals {
+    /// All attempts.
+    pub fn requests(&self) -> u64 {
+        self.attempts.values().sum()
+    }
+}
+
+impl RequestCounts {
+    /// The counts so far.
+    pub fn totals(&self) -> RequestTotals {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn add(&self, change: impl FnOnce(&mut RequestTotals)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,150 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::StoreErrorKind as Kind;
+use super::*;
+
+fn error(request: RequestKind, kind: Kind) -> StoreError {
+    StoreError {
+        request,
+        place: "s3://bucket/key".to_owned(),
+        kind,
+        detail: None,
+        cause: None,
+    }
+}
+
+fn retrying(limiter: Option<Arc<Limiter>>) -> Retrying<()> {
+    Retrying::new((), limiter, Arc::default())
+}
+
+/// Sends a request that fails as `failure` says for each attempt, counted from 0; gives its outcome and
+/// the number of attempts.
+async fn send(
+    retrying: &Retrying<()>,
+    request: RequestKind,
+    failure: impl Fn(u32) -> Option<Kind> + Send + Sync,
+) -> (Result<(), StoreError>, u32) {
+    let attempts = AtomicU32::new(0);
+    let outcome = retrying
+        .again(request, 10, || {
+            let failure = failure(attempts.fetch_add(1, Ordering::Relaxed));
+            async move {
+                match failure {
+                    Some(kind) => Err(error(request, kind)),
+                    None => Ok(()),
+                }
+            }
+        })
+        .await;
+    (outcome, attempts.into_inner())
+}
+
+#[tokio::test(start_paused = true)]
+async fn passing_failures_are_sent_again_and_counted() {
+    let limiter = Arc::new(Limiter::new(10));
+    let retrying = retrying(Some(Arc::clone(&limiter)));
+    let failures = [Kind::Throttled, Kind::Unavailable, Kind::NoReply, Kind::BadDigest];
+    let (outcome, attempts) = send(&retrying, RequestKind::Put, |at| failures.get(at as usize).cloned()).await;
+    outcome.unwrap();
+    assert_eq!(attempts, 5);
+    let totals = retrying.counts.totals();
+    assert_eq!(totals.attempts, [(RequestKind::Put, 5)].into());
+    assert_eq!((totals.retries, totals.throttles, totals.bytes_out), (4, 1, 50));
+    assert_eq!(limiter.limit(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_will_not_pass_is_sent_once() {
+    let region = Some("eu-west-1".to_owned());
+    for kind in [
+        Kind::NotFound,
+        Kind::NoSuchBucket,
+        Kind::NoSuchUpload,
+        Kind::ConditionFailed,
+        Kind::Conflict,
+        Kind::Denied,
+        Kind::BadCredentials,
+        Kind::NoCredentials,
+        Kind::ExpiredCredentials,
+        Kind::ClockSkew,
+        Kind::WrongRegion { region },
+        Kind::NotSupported,
+        Kind::LeaseLost,
+    ] {
+        let (outcome, attempts) = send(&retrying(None), RequestKind::Put, |_| Some(kind.clone())).await;
+        assert_eq!(outcome.unwrap_err().kind, kind);
+        assert_eq!(attempts, 1, "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_412_after_a_lost_reply_is_passed_on() {
+    let failures = [Kind::NoReply, Kind::ConditionFailed];
+    let (outcome, attempts) = send(&retrying(None), RequestKind::Put, |at| {
+        failures.get(at as usize).cloned()
+    })
+    .await;
+    assert_eq!(outcome.unwrap_err().kind, Kind::ConditionFailed);
+    assert_eq!(attempts, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_start_of_an_upload_is_not_repeated_when_its_reply_was_lost() {
+    let lost = |_| Some(Kind::NoReply);
+    let (_, attempts) = send(&retrying(None), RequestKind::CreateUpload, lost).await;
+    assert_eq!(attempts, 1);
+    let busy = |at| (at < 2).then_some(Kind::Throttled);
+    let (outcome, attempts) = send(&retrying(None), RequestKind::CreateUpload, busy).await;
+    outcome.unwrap();
+    assert_eq!(attempts, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_ends_after_eight_attempts_and_a_bounded_time() {
+    let start = Instant::now();
+    let (outcome, attempts) = send(&retrying(None), RequestKind::Get, |_| Some(Kind::Unavailable)).await;
+    assert_eq!(outcome.unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(attempts, 8);
+    // 0.1 + 0.2 + 0.4 + … + 6.4 s, if chance gives the longest each time.
+    assert!(start.elapsed() < Duration::from_millis(12_800));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_out_of_reach_is_told_within_some_twenty_seconds() {
+    let start = Instant::now();
+    let slow_connect = || async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Err::<(), _>(error(RequestKind::Get, Kind::Unreachable))
+    };
+    let outcome = retrying(None).again(RequestKind::Get, 0, slow_connect).await;
+    assert_eq!(outcome.unwrap_err().kind, Kind::Unreachable);
+    assert!(start.elapsed() <= Duration::from_secs(25), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn lease_traffic_does_not_wait_for_a_place() {
+    let limiter = Arc::new(Limiter::new(1));
+    let _all = limiter.place().await;
+    let (outcome, _) = send(&retrying(None), RequestKind::Put, |_| None).await;
+    outcome.unwrap();
+    let gated = retrying(Some(Arc::clone(&limiter)));
+    let waiting = send(&gated, RequestKind::Put, |_| None);
+    assert!(tokio::time::timeout(Duration::from_secs(1), waiting).await.is_err());
+    assert_eq!(gated.counts.totals().requests(), 0, "what waits is not sent");
+}
+
+#[test]
+fn waits_are_random_but_bounded() {
+    let mut patience = Patience::new(RetryConfig {
+        attempts: 100,
+        ..RetryConfig::default()
+    });
+    let now = Instant::now();
+    let waits: Vec<Duration> = (0..50)
+        .map(|_| patience.pause(now, &Kind::Throttled).unwrap())
+        .collect();
+    assert!(waits[0] <= Duration::from_millis(100));
+    assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(10)));
+    assert!(waits.windows(2).any(|pair| pair[0] != pair[1]));
+}
