@@ -14,6 +14,7 @@ mod journal;
 mod known;
 mod look;
 mod prepare;
+mod rebuild;
 mod records;
 mod report;
 mod run;
@@ -22,6 +23,7 @@ mod settle;
 
 pub use config::{ExportConfig, Guards, LeasePolicy, MaxDelete, StatusRecords};
 pub use error::{ExportError, Refusal};
+pub use rebuild::{Rebuild, Rebuilt, rebuild};
 pub use report::{Counts, Failure, Outcome, Report};
 
 use std::sync::Arc;

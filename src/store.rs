@@ -7,6 +7,7 @@
 mod capabilities;
 mod checksum;
 mod counts;
+pub mod doctor;
 mod error;
 mod fenced;
 #[cfg(any(test, feature = "testing"))]

@@ -49,7 +49,7 @@ impl Session<'_> {
         self.close_dead_files(loaded, inherited, capabilities).await?;
         let head = StatusHead {
             status: ExportState::Creating,
-            message: String::new(),
+            message: "export begun".to_owned(),
             commit: commit.to_string(),
             source: exporter.source.name().to_owned(),
             export_path: config.export_path.to_string(),

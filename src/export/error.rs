@@ -128,6 +128,23 @@ pub enum Refusal {
     },
 }
 
+impl ExportError {
+    /// Says what a lease that could not be had means for an export path.
+    pub(super) fn of_lease(error: LeaseError, export_path: &str) -> Self {
+        let export_path = export_path.to_owned();
+        match error {
+            held @ LeaseError::Held { .. } => Self::Held {
+                export_path,
+                source: held,
+            },
+            LeaseError::Lost => Self::LeaseLost { export_path },
+            LeaseError::Cancelled => Self::Interrupted,
+            no_date @ LeaseError::NoDate => Self::NoClock(no_date),
+            LeaseError::Ledger(error) => error.into(),
+        }
+    }
+}
+
 impl From<PlanError> for ExportError {
     fn from(error: PlanError) -> Self {
         match error {

@@ -49,10 +49,11 @@ impl Session<'_> {
             return self.say_success(loaded).await;
         }
         let capabilities = self.capabilities(loaded.as_ref()).await?;
-        let prepared = self
-            .reads()
-            .prepare(loaded.as_ref(), &inherited, &head, capabilities, last_status)
-            .await?;
+        let reads = self.reads();
+        let preparing = reads.prepare(loaded.as_ref(), &inherited, &head, capabilities, last_status);
+        // Nothing is written yet, so there is nothing to end in order.
+        let prepared = self.cancel.run_until_cancelled(preparing).await.ok_or(ExportError::Interrupted)??;
+        drop(reads);
         if let Some(loaded) = loaded.as_ref().filter(|loaded| exporter.is_at(loaded, &head))
             && prepared.plan.is_empty()
             && prepared.corrections.is_empty()

@@ -69,7 +69,7 @@ impl Counts {
         head.deleted = self.deleted;
         head.kept = self.kept;
         head.skipped = self.skipped;
-        head.failed = (self.failed > 0).then_some(self.failed);
+        head.failed = self.failed;
     }
 }
 

@@ -167,17 +167,7 @@ impl Exporter {
     }
 
     fn lease_error(&self, error: LeaseError) -> ExportError {
-        let export_path = self.config.export_path.to_string();
-        match error {
-            held @ LeaseError::Held { .. } => ExportError::Held {
-                export_path,
-                source: held,
-            },
-            no_date @ LeaseError::NoDate => ExportError::NoClock(no_date),
-            LeaseError::Lost => ExportError::LeaseLost { export_path },
-            LeaseError::Cancelled => ExportError::Interrupted,
-            LeaseError::Ledger(error) => error.into(),
-        }
+        ExportError::of_lease(error, &self.config.export_path.to_string())
     }
 
     /// Calls every way in which a lost lease shows by its name.

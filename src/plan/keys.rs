@@ -26,7 +26,7 @@ pub enum OddKeys {
 /// Why a path cannot be a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyProblem {
-    /// An empty, `.` or `..` segment, or a control character: S3 keeps such keys, many stores do not.
+    /// An empty, `.` or `..` segment, a backslash or a control character: S3 keeps such keys, many stores do not.
     Odd,
     /// No UTF-8.
     NotText,
@@ -39,7 +39,7 @@ pub enum KeyProblem {
 impl fmt::Display for KeyProblem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::Odd => "empty, `.` or `..` segment, or a control character (--odd-keys skip leaves such paths out)",
+            Self::Odd => "empty, `.` or `..` segment, backslash or control character (--odd-keys skip leaves such paths out)",
             Self::NotText => "not UTF-8 (--exclude it, or rename it)",
             Self::TooLong => "longer than 1,024 bytes with the prefix (use a shorter prefix, or --exclude it)",
             Self::Reserved => {
@@ -85,8 +85,8 @@ impl KeyRules {
 }
 
 fn is_odd(text: &str, size: u64) -> bool {
-    // XML 1.0, in which stores answer, cannot carry these two either.
-    let bad_letter = |letter: char| letter.is_control() || matches!(letter, '\u{FFFE}' | '\u{FFFF}');
+    // XML 1.0, in which stores answer, cannot carry the last two; some stores make `/` of a backslash.
+    let bad_letter = |letter: char| letter.is_control() || matches!(letter, '\\' | '\u{FFFE}' | '\u{FFFF}');
     let bare = if size == 0 {
         text.strip_suffix('/').unwrap_or(text)
     } else {
@@ -116,6 +116,7 @@ mod tests {
         assert_eq!(check(b"./b", 1), Err(KeyProblem::Odd));
         assert_eq!(check(b"a/..", 1), Err(KeyProblem::Odd));
         assert_eq!(check(b"a\nb", 1), Err(KeyProblem::Odd));
+        assert_eq!(check(b"a\\b", 1), Err(KeyProblem::Odd));
         assert_eq!(check(b"folder/", 1), Err(KeyProblem::Odd));
         assert_eq!(check(b"folder/", 0), Ok(()));
         assert_eq!(check(b"a\xff", 1), Err(KeyProblem::NotText));

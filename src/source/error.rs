@@ -163,7 +163,7 @@ fn near_text(near: &[String]) -> String {
 }
 
 fn refused_text(what: &str, paths: &[RelPath], total: u64, cure: &str) -> String {
-    let shown: Vec<String> = paths.iter().take(10).map(ToString::to_string).collect();
+    let shown: Vec<String> = paths.iter().take(20).map(ToString::to_string).collect();
     let more = total.saturating_sub(shown.len() as u64);
     let more = if more == 0 {
         String::new()

@@ -65,9 +65,9 @@ pub struct StatusHead {
     /// The commit that the run exports.
     #[serde(default)]
     pub commit: String,
-    /// Of lakesync.
+    /// Of this format.
     #[serde(default)]
-    pub version: String,
+    pub version: u32,
     /// The branch.
     #[serde(default)]
     pub source: String,
@@ -108,8 +108,8 @@ pub struct StatusHead {
     #[serde(default)]
     pub skipped: u64,
     /// Objects that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failed: Option<u64>,
+    #[serde(default)]
+    pub failed: u64,
     /// What does not hold on this store: see P3 and P5.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unguarded: Vec<String>,
@@ -125,7 +125,7 @@ impl StatusHead {
             status: ExportState::Creating,
             message: String::new(),
             commit: String::new(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: Self::VERSION,
             source: String::new(),
             export_path: String::new(),
             run: String::new(),
@@ -139,11 +139,14 @@ impl StatusHead {
             deleted: 0,
             kept: 0,
             skipped: 0,
-            failed: None,
+            failed: 0,
             unguarded: Vec::new(),
             errors: Vec::new(),
         }
     }
+
+    /// The format that this program writes.
+    pub const VERSION: u32 = 1;
 
     /// How many failed objects a head lists.
     pub const MOST_ERRORS: usize = 100;
@@ -210,13 +213,13 @@ mod tests {
         };
         let long = StatusHead {
             errors: vec![failure; 200],
-            failed: Some(200),
+            failed: 200,
             ..head()
         };
         let line = long.line();
         assert!(line.len() > HEAD_BYTES);
         let read = StatusHead::parse(&line[..HEAD_BYTES]).unwrap();
-        assert_eq!((read.failed, read.errors.len()), (Some(200), 0));
+        assert_eq!((read.failed, read.errors.len()), (200, 0));
         assert_eq!(StatusHead::parse(&line).unwrap().errors.len(), StatusHead::MOST_ERRORS);
     }
 }

@@ -113,7 +113,12 @@ async fn examine(desk: &Desk<'_>) -> Result<Probed, StoreError> {
         odd_keys: kept(&odd),
         checksum: upload.checksum,
     };
-    let mut leftovers = desk.clear(&listed, capabilities.delete_many).await?;
+    let mut to_clear = listed;
+    if odd.1 {
+        // It may be listed by another name than it has: not all letters can stand in XML.
+        to_clear.insert(odd.0);
+    }
+    let mut leftovers = desk.clear(&to_clear, capabilities.delete_many).await?;
     if odd.1 && !capabilities.odd_keys {
         // A store that keeps another key than it was given may also delete another than it is told to.
         leftovers = desk.list().await?.into_iter().collect();

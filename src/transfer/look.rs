@@ -55,7 +55,13 @@ impl Transfer {
                 {
                     return Ok(Seen::Conflict(text));
                 }
-                return Ok(Seen::Again(Condition::Absent));
+                // Some stores take a folder of that name for an object: their condition never holds, so the look
+                // that was just made has to do.
+                let mistaken = *tried == Condition::Absent
+                    && *refused_with == StoreErrorKind::ConditionFailed
+                    && !self.capabilities.absent_over_folder;
+                let again = if mistaken { Condition::Always } else { Condition::Absent };
+                return Ok(Seen::Again(again));
             }
             Err(error) => return Err(error),
         };

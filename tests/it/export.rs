@@ -148,6 +148,9 @@ async fn first_export_puts_every_file_and_says_success_last() {
     let (state, records) = world.newest_records().await;
     assert_eq!(state, ExportState::Success);
     let objects = world.store.objects();
+    let status = world.config.status_path.prefix.join(&report.status_file.unwrap());
+    let first = objects[&status].bytes.split(|byte| *byte == b'\n').next().unwrap();
+    serde_json::from_slice::<crate::status_doc::First>(first).expect("it is as docs/status-file.md says");
     for record in &records {
         let key = world.config.export_path.prefix.key(&record.path).unwrap();
         assert_eq!(objects[&key].meta.etag, record.etag);

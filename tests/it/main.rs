@@ -5,6 +5,7 @@
 )]
 
 mod dir_source;
+mod doctor;
 mod export;
 #[cfg(feature = "git")]
 mod git_source;

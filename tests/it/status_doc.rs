@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// The first record, as the page documents it; an unknown field fails.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct First {
+pub(crate) struct First {
     status: String,
     message: String,
     commit: String,
@@ -18,6 +18,7 @@ struct First {
     run: String,
     started_at: String,
     finished_at: Option<String>,
+    records: String,
     put: u64,
     put_bytes: u64,
     copied: u64,
@@ -26,6 +27,8 @@ struct First {
     kept: u64,
     skipped: u64,
     failed: u64,
+    #[serde(default)]
+    unguarded: Vec<String>,
     #[serde(default)]
     errors: Vec<PathError>,
 }
@@ -75,6 +78,7 @@ fn the_documented_status_files_parse() {
             assert!(finished.parse::<jiff::Timestamp>().unwrap() >= started);
         }
         let records: Vec<Record> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(first.records == "all" && first.unguarded.is_empty());
         assert!(records.is_sorted_by(|left, right| left.path < right.path));
         assert!(records.iter().all(|record| !record.etag.contains('"')));
         assert!(records.iter().all(|record| record.version_id.as_deref() != Some("")));

@@ -113,9 +113,9 @@ fn no_damage_makes_the_decoder_panic_or_lie() {
         .map(|number: u8| {
             let mut record = record(&format!("folder/{:02}", number * 3));
             record.size = u64::from(number) << (4 * number);
-            record.content.git = (number % 3 == 0).then_some(GitId::Sha1([number; 20]));
-            record.content.blake3 = (number % 2 == 0).then_some([number; 32]);
-            record.version_id = (number % 4 == 0).then(|| "version".into());
+            record.content.git = number.is_multiple_of(3).then_some(GitId::Sha1([number; 20]));
+            record.content.blake3 = number.is_multiple_of(2).then_some([number; 32]);
+            record.version_id = number.is_multiple_of(4).then(|| "version".into());
             record
         })
         .collect();

@@ -137,8 +137,8 @@ fn an_insert_among_200_000_records_rarely_touches_neighbours_and_cuts_meet_again
             .collect();
         let old = ranges(&mut paths.iter());
         assert!((4..=6).contains(&old.len()), "{}", old.len());
-        for trial in 0..20 {
-            let at = trial * 9_999 + 7;
+        for trial in 0..10 {
+            let at = trial * 19_999 + 7;
             let inserted = RelPath::new([paths[at].as_bytes(), b"+"].concat()).unwrap();
             let (before, after) = paths.split_at(at + 1);
             let new = ranges(&mut before.iter().chain([&inserted]).chain(after));
@@ -147,7 +147,7 @@ fn an_insert_among_200_000_records_rarely_touches_neighbours_and_cuts_meet_again
         }
     }
     let [one, two, ..] = changes;
-    assert!(one >= 216 && one + two >= 228, "of 240 inserts: {changes:?}");
+    assert!(one >= 108 && one + two >= 114, "of 120 inserts: {changes:?}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn intent(number: u64) -> Intent {
                 headers: HeadersDigest(number),
             },
         },
-        is_upload: number % 5 == 0,
+        is_upload: number.is_multiple_of(5),
     }
 }
 
@@ -41,7 +41,7 @@ fn done(number: u64) -> Done {
                 size: number,
                 content: ContentId::Blake3([7; 32]).into(),
                 headers: HeadersDigest(number),
-                version_id: (number % 2 == 0).then(|| "version".into()),
+                version_id: number.is_multiple_of(2).then(|| "version".into()),
             },
         },
     }
@@ -71,7 +71,7 @@ async fn all_done(store: &MemoryStore) -> Result<Vec<Done>, LedgerError> {
     read_done(shared(store), &folder(), run(1)).await?.try_collect().await
 }
 
-fn assert_damaged<T: std::fmt::Debug>(outcome: Result<T, LedgerError>) {
+fn assert_damaged<T: std::fmt::Debug>(outcome: &Result<T, LedgerError>) {
     assert!(matches!(outcome, Err(LedgerError::Damaged { .. })), "{outcome:?}");
 }
 
@@ -114,12 +114,12 @@ async fn a_missing_or_damaged_piece_of_the_intents_is_an_error() {
     for key in &keys {
         let whole = store.object(key).unwrap().bytes;
         store.foreign_delete(key);
-        assert_damaged(intents(&store).await);
+        assert_damaged(&intents(&store).await);
         store.foreign_put(key, whole.slice(..whole.len() - 1));
-        assert_damaged(intents(&store).await);
+        assert_damaged(&intents(&store).await);
         let other = store.object(keys.iter().find(|other| *other != key).unwrap()).unwrap();
         store.foreign_put(key, other.bytes);
-        assert_damaged(intents(&store).await);
+        assert_damaged(&intents(&store).await);
         store.foreign_put(key, whole);
     }
     intents(&store).await.unwrap();
@@ -134,7 +134,7 @@ async fn intents_of_a_run_that_died_while_it_wrote_them_are_never_taken_for_all(
     }
     drop(writer);
     assert_eq!(store.objects().len(), 1);
-    assert_damaged(intents(&store).await);
+    assert_damaged(&intents(&store).await);
 }
 
 #[tokio::test]
@@ -223,7 +223,7 @@ async fn done_files_are_read_in_the_order_of_their_numbers_and_of_this_run_alone
     store.foreign_put(&folder().prefix().join(&format!("runs/{}/done-notes", run(1))), "x");
     assert_eq!(all_done(&store).await.unwrap(), [done(7), done(99_999), done(100_000)]);
     store.foreign_put(&folder().run_file(run(1), DONE, 7), "x");
-    assert_damaged(all_done(&store).await);
+    assert_damaged(&all_done(&store).await);
 }
 
 #[test]

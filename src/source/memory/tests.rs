@@ -18,7 +18,7 @@ async fn entry(source: &MemorySource, at: &CommitId, name: &str) -> Entry {
     let all = entries(source, at).await;
     let mut entries = all.into_iter().filter_map(|item| match item {
         Item::Entry(entry) => Some(entry),
-        Item::Notice(_) => None,
+        Item::Notice(_) | Item::Failed { .. } => None,
     });
     entries.find(|entry| entry.path == path(name)).unwrap()
 }
@@ -60,6 +60,7 @@ async fn a_tree_is_sorted_with_its_notices_and_its_ids_are_those_of_its_bytes() 
             .map(|item| match item {
                 Item::Entry(entry) => entry.path.to_string(),
                 Item::Notice(notice) => format!("({})", notice.path),
+                Item::Failed { path, error } => format!("failed {path}: {error}"),
             })
             .collect();
         assert_eq!(shown, ["a-b", "a/b", "(a/l)", "a/z"]);

@@ -57,7 +57,7 @@ async fn all_writes(store: &Fenced) -> Vec<Option<StoreErrorKind>> {
         kind(store.put(&key, put()).await),
         kind(store.copy(&source, &key, &always, &headers).await),
         kind(store.create_upload(&key, &headers, Checksum::None).await),
-        kind(store.upload_part(&upload, 1, Bytes::new(), Checksum::None).await),
+        kind(store.upload_part(&upload, 1, Bytes::new(), Checksum::None, None).await),
         kind(store.upload_part_copy(&upload, 1, &source, 0..1).await),
         kind(store.complete_upload(&upload, &[], &always).await),
         kind(store.abort_upload(&upload).await),

@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock};
 
 use futures::StreamExt as _;
 
+use super::PAUSE;
 use crate::model::{ETag, ObjectKey};
 use crate::store::{
     Checksum, Condition, CopySource, ObjectHeaders, Put, Store, StoreError, StoreErrorKind, Upload, Written,
@@ -180,10 +181,10 @@ impl<'a> Desk<'a> {
             self.abort(upload).await?;
         }
         // No XML can name a control character, so that one such key spoils a batch.
-        let in_batch = |key: &&ObjectKey| many && !key.as_str().contains(char::is_control);
-        let (batch, mut left): (Vec<_>, Vec<_>) = listed.iter().partition(in_batch);
+        let in_batch = |key: &ObjectKey| many && !key.as_str().contains(char::is_control);
+        let (batch, mut left): (Vec<_>, Vec<_>) = listed.iter().cloned().partition(in_batch);
         if !batch.is_empty() {
-            let keys: Vec<_> = batch.iter().map(|key| ((*key).clone(), None)).collect();
+            let keys: Vec<_> = batch.iter().map(|key| (key.clone(), None)).collect();
             // Where the batch fails, or an object in it, the deletes below try again one by one.
             match self.judge(self.store.delete_many(&keys).await)? {
                 Outcome::Done(outcomes) => {
@@ -193,20 +194,32 @@ impl<'a> Desk<'a> {
                 Outcome::Refused | Outcome::Failed(_) => left.extend(batch),
             }
         }
-        Ok(self.delete_each(left).await)
+        left = self.delete_each(left).await;
+        if !left.is_empty() {
+            // What failed may have passed by then.
+            tokio::time::sleep(PAUSE).await;
+            left = self.delete_each(left).await;
+        }
+        Ok(left)
     }
 
     /// Deletes keys one by one; gives those that could not be deleted.
-    async fn delete_each(&self, keys: Vec<&ObjectKey>) -> Vec<ObjectKey> {
-        let deletes = keys.into_iter().cloned().map(async |key| {
-            let outcome = self.store.delete(&key, &Condition::Always).await;
-            if let Err(error) = &outcome {
-                tracing::warn!(%error, "a probe's object is left behind");
-            }
-            (!gone(&outcome)).then_some(key)
-        });
-        let deletes = futures::stream::iter(deletes).buffer_unordered(DELETES_AT_ONCE);
-        deletes.filter_map(async |left| left).collect().await
+    async fn delete_each(&self, keys: Vec<ObjectKey>) -> Vec<ObjectKey> {
+        let deletes = keys.into_iter().map(|key| self.delete(key));
+        let left: Vec<_> = futures::stream::iter(deletes)
+            .buffer_unordered(DELETES_AT_ONCE)
+            .collect()
+            .await;
+        left.into_iter().flatten().collect()
+    }
+
+    /// Deletes a key; gives it back if that failed.
+    async fn delete(&self, key: ObjectKey) -> Option<ObjectKey> {
+        let outcome = self.store.delete(&key, &Condition::Always).await;
+        if let Err(error) = &outcome {
+            tracing::debug!(%error, "a probe's object was not deleted");
+        }
+        (!gone(&outcome)).then_some(key)
     }
 
     /// Clears away what there is after an error, as well as that can be done; the error itself is what is told.

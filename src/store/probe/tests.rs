@@ -19,8 +19,10 @@ fn assert_nothing_is_left(store: &MemoryStore, when: &str) {
     assert_eq!(store.uploads(), [], "{when}");
 }
 
+type Loss = fn(&mut Capabilities);
+
 /// Each capability, with the least that goes when it goes.
-fn losses() -> Vec<(&'static str, fn(&mut Capabilities))> {
+fn losses() -> Vec<(&'static str, Loss)> {
     vec![
         ("put_absent", |can| can.put_absent = false),
         ("put_matches", |can| can.put_matches = false),
@@ -50,7 +52,10 @@ fn losses() -> Vec<(&'static str, fn(&mut Capabilities))> {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_can_do_everything_is_found_out_in_31_requests() {
     let store = store_that_can(Capabilities::ALL);
-    let found = probe(&store, PREFIX).await.unwrap();
+    // Spawned, since a service spawns its runs.
+    let shared = store.clone();
+    let found = tokio::spawn(async move { probe(&shared, PREFIX).await });
+    let found = found.await.unwrap().unwrap();
     assert_eq!(found.capabilities, Capabilities::ALL);
     assert_eq!(found.leftovers, []);
     assert_eq!(store.log().len(), 31, "{:?}", store.counts());

@@ -1,0 +1,313 @@
+//! Makes a ledger anew: from a listing, a HEAD of each object, and the last full `success`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::ledger::{
+    Holder, Lease, LeaseRequest, LedgerError, LedgerFolder, LedgerReader, RangeRef, RangeWriter, Record, Root, State,
+    StatusName, StatusPlace, cleanup, load_root, swap_root,
+};
+use crate::model::{ContentIds, ETag, RelPath, RunId, S3Url};
+use crate::plan::{HeaderRules, is_own_file};
+use crate::status::{ExportState, RecordsListed, StatusRecord, read_head, read_records, record_bytes};
+use crate::store::{
+    Capabilities, Fenced, ObjectMeta, RequestCounts, RetryConfig, Retrying, Store, StoreErrorKind, probe,
+};
+
+use super::ExportError;
+
+/// HEADs under way at once.
+const LOOKS_AT_ONCE: usize = 32;
+
+/// What a rebuild needs.
+pub struct Rebuild {
+    /// The bucket of the export path, as single requests.
+    pub store: Arc<dyn Store>,
+    /// The bucket of the status path.
+    pub status_store: Arc<dyn Store>,
+    /// The export path.
+    pub export_path: S3Url,
+    /// The status path.
+    pub status_path: S3Url,
+    /// How long a lease lasts.
+    pub lease_ttl: Duration,
+    /// How long to wait for somebody else's lease.
+    pub lock_wait: Duration,
+    /// Who takes it.
+    pub holder: Holder,
+    /// What it is counted by.
+    pub clock: Arc<dyn Clock>,
+    /// How requests are sent again.
+    pub retry: RetryConfig,
+    /// Counts all requests.
+    pub counts: Arc<RequestCounts>,
+    /// Where range files are kept locally.
+    pub cache: Option<PathBuf>,
+}
+
+/// What came of a rebuild.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rebuilt {
+    /// Objects that are in the ledger now.
+    pub objects: u64,
+    /// Objects that are left alone, since nothing says that lakesync wrote them.
+    pub foreign: u64,
+    /// Objects that the last `success` lists and that are gone.
+    pub missing: u64,
+    /// The status file whose records were used.
+    pub status_file: Option<String>,
+}
+
+/// The last full `success`, and all names.
+#[derive(Default)]
+struct LastSuccess {
+    names: Vec<StatusName>,
+    name: Option<StatusName>,
+    source: String,
+    run: Option<RunId>,
+    records: BTreeMap<RelPath, StatusRecord>,
+}
+
+/// Makes the ledger of an export path anew. No object is touched; the next export compares every path, and sends
+/// again only what it cannot tell to be equal.
+pub async fn rebuild(request: &Rebuild, cancel: &CancellationToken) -> Result<Rebuilt, ExportError> {
+    let retrying = |store: &Arc<dyn Store>| -> Arc<dyn Store> {
+        Arc::new(Retrying::new(store.clone(), None, request.counts.clone()).with_config(request.retry))
+    };
+    let (store, folder) = (retrying(&request.store), LedgerFolder::of(&request.export_path.prefix));
+    let run = RunId::generate();
+    let lease_request = LeaseRequest {
+        holder: request.holder.clone(),
+        run,
+        ttl: request.lease_ttl,
+        wait: request.lock_wait,
+        is_guarded: true,
+    };
+    let export_path = request.export_path.to_string();
+    let lease = Lease::acquire(store, &folder, lease_request, request.clock.clone(), cancel)
+        .await
+        .map_err(|error| ExportError::of_lease(error, &export_path))?;
+    let fenced: Arc<dyn Store> = Arc::new(Fenced::new(
+        request.store.clone(),
+        lease.watch().clone(),
+        request.lease_ttl / 2,
+        folder.prefix().clone(),
+    ));
+    let outcome = under_lease(
+        request,
+        &retrying(&fenced),
+        &retrying(&request.status_store),
+        &folder,
+        run,
+    )
+    .await;
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, "the lease could not be given back");
+    }
+    outcome
+}
+
+async fn under_lease(
+    request: &Rebuild,
+    store: &Arc<dyn Store>,
+    status_store: &Arc<dyn Store>,
+    folder: &LedgerFolder,
+    run: RunId,
+) -> Result<Rebuilt, ExportError> {
+    let known = match load_root(&**store, folder).await {
+        Ok(loaded) => loaded.map(|loaded| loaded.root),
+        Err(LedgerError::Damaged { file, why }) => {
+            tracing::warn!(file, why, "the root is damaged and will be replaced");
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let etag = match store.head(&folder.root()).await {
+        Ok(meta) => Some(meta.etag),
+        Err(error) if error.kind == StoreErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    let last = last_success(&**status_store, &request.status_path).await?;
+    let capabilities = match &known {
+        Some(root) => root.store,
+        None => probe_store(store, folder, run).await?,
+    };
+    let mut rebuilt = Rebuilt {
+        status_file: last.name.as_ref().map(ToString::to_string),
+        ..Rebuilt::default()
+    };
+    let records = ours(request, store, &last, &mut rebuilt).await?;
+    let ranges = write_ranges(request, store, folder, run, capabilities, &records).await?;
+    rebuilt.objects = records.len() as u64;
+    rebuilt.missing = last.records.keys().filter(|path| !records.contains_key(*path)).count() as u64;
+    let root = Root {
+        // A damaged root does not tell its generation; the time is later than any count of runs.
+        generation: known
+            .as_ref()
+            .map_or_else(generation_by_time, |root| root.generation + 1),
+        export_path: request.export_path.clone(),
+        source: known
+            .as_ref()
+            .map_or_else(|| last.source.clone(), |root| root.source.clone()),
+        commit: None,
+        fingerprint: String::new(),
+        store: capabilities,
+        status: StatusPlace {
+            path: request.status_path.clone(),
+            names: last.names,
+            newest_success: last.name,
+        },
+        ranges,
+        state: State::Dirty(Vec::new()),
+        unsettled: known.map(|root| root.unsettled).unwrap_or_default(),
+    };
+    swap_root(&**store, folder, &root, etag.as_ref())
+        .await
+        .map_err(|error| match error {
+            crate::ledger::SwapError::Lost { .. } => ExportError::LeaseLost {
+                export_path: request.export_path.to_string(),
+            },
+            crate::ledger::SwapError::Ledger(error) => error.into(),
+        })?;
+    let names = root.ranges.iter().map(|range| range.name.clone()).collect();
+    let runs = root.unsettled.iter().map(|one| one.run.run).collect();
+    cleanup(&**store, folder, &capabilities, &names, &runs).await?;
+    Ok(rebuilt)
+}
+
+async fn probe_store(store: &Arc<dyn Store>, folder: &LedgerFolder, run: RunId) -> Result<Capabilities, ExportError> {
+    Ok(probe::probe(&**store, &folder.probe(run)).await?.capabilities)
+}
+
+fn generation_by_time() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(1)
+}
+
+async fn last_success(store: &dyn Store, path: &S3Url) -> Result<LastSuccess, ExportError> {
+    let mut last = LastSuccess::default();
+    let mut token = None;
+    loop {
+        let page = store
+            .list(path.prefix.join(StatusName::PREFIX).as_str(), token.as_deref(), 1000)
+            .await?;
+        let name = |key: &str| key.strip_prefix(path.prefix.as_str())?.parse::<StatusName>().ok();
+        last.names
+            .extend(page.objects.iter().filter_map(|object| name(object.key.as_str())));
+        token = page.next;
+        if token.is_none() {
+            break;
+        }
+    }
+    last.names.sort();
+    for name in last.names.iter().rev() {
+        let key = path.prefix.join(&name.to_string());
+        let Some((head, _)) = read_head(store, &key).await? else {
+            continue;
+        };
+        if head.status == ExportState::Success && head.records == RecordsListed::All {
+            let records = &mut last.records;
+            read_records(store, &key, |record| {
+                records.insert(record.path.clone(), record);
+            })
+            .await?;
+            last.name = Some(name.clone());
+            last.source = head.source;
+            last.run = head.run.parse().ok();
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// Finds the objects that are ours: those of the last `success`, and what later runs wrote. The mark alone does not
+/// make an object ours, since whoever copies one of ours copies its mark.
+async fn ours(
+    request: &Rebuild,
+    store: &Arc<dyn Store>,
+    last: &LastSuccess,
+    rebuilt: &mut Rebuilt,
+) -> Result<BTreeMap<RelPath, Record>, ExportError> {
+    let prefix = &request.export_path.prefix;
+    let mut records = BTreeMap::new();
+    let mut token = None;
+    loop {
+        let page = store.list(prefix.as_str(), token.as_deref(), 1000).await?;
+        let keys = page
+            .objects
+            .into_iter()
+            .filter(|object| object.key.below(prefix).is_some_and(|path| !is_own_file(&path)));
+        let mut looks = futures::stream::iter(keys)
+            .map(|object| async move {
+                let meta = store.head(&object.key).await;
+                (object, meta)
+            })
+            .buffered(LOOKS_AT_ONCE);
+        while let Some((object, meta)) = looks.next().await {
+            let Some(path) = object.key.below(prefix) else { continue };
+            match meta {
+                Ok(meta) => match record_of(path, meta, last) {
+                    Some(record) => drop(records.insert(record.path.clone(), record)),
+                    None => rebuilt.foreign += 1,
+                },
+                Err(error) if error.kind == StoreErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        token = page.next;
+        if token.is_none() {
+            return Ok(records);
+        }
+    }
+}
+
+fn record_of(path: RelPath, meta: ObjectMeta, last: &LastSuccess) -> Option<Record> {
+    let listed = last.records.get(&path);
+    let same = |etag: &ETag| listed.is_some_and(|record| record.etag == *etag);
+    let later = meta
+        .headers
+        .mark
+        .as_ref()
+        .is_some_and(|mark| last.run.is_none_or(|run| mark.run > run));
+    if !same(&meta.etag) && !later {
+        return None;
+    }
+    let content = meta
+        .headers
+        .mark
+        .as_ref()
+        .map_or_else(ContentIds::default, |mark| mark.content.into());
+    let headers = HeaderRules::digest(&meta.headers);
+    let version_id = meta.version_id.map(Into::into);
+    Some(Record {
+        path,
+        etag: meta.etag,
+        size: meta.size,
+        content,
+        headers,
+        version_id,
+    })
+}
+
+async fn write_ranges(
+    request: &Rebuild,
+    store: &Arc<dyn Store>,
+    folder: &LedgerFolder,
+    run: RunId,
+    capabilities: Capabilities,
+    records: &BTreeMap<RelPath, Record>,
+) -> Result<Vec<RangeRef>, LedgerError> {
+    let reader = LedgerReader::new(store.clone(), folder.clone(), request.cache.clone());
+    let mut writer = RangeWriter::new(store.clone(), folder.clone(), run, capabilities.checksum, record_bytes)
+        .sharing_cache_of(&reader);
+    for record in records.values() {
+        writer.push(record).await?;
+    }
+    writer.finish().await
+}
