@@ -13,6 +13,7 @@ use crate::progress::Phase;
 use crate::store::{Capabilities, Fenced, RetryConfig, Retrying, Store, StoreTime, probe::probe};
 
 use super::look::has_overdue;
+use super::settle::abort_all_uploads;
 use super::{ExportError, Exporter};
 
 /// The stores of one run: every write is fenced by its lease, each try of it.
@@ -94,6 +95,8 @@ impl<'a> Session<'a> {
             return Ok(loaded.root.store);
         }
         self.exporter.progress.phase(Phase::Lock);
+        // A probe that died left no intents, and nobody but probes uploads anything there.
+        abort_all_uploads(&*self.ledger_store, &self.folder.probes()).await?;
         // A wrong checksum is answered as if it would pass, so a probe is not to be repeated request by request.
         let once = RetryConfig {
             attempts: 1,

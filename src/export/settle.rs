@@ -158,6 +158,25 @@ impl Settler<'_> {
     }
 }
 
+/// Aborts every upload under way whose key starts with `prefix`; a store that cannot list uploads is left alone.
+pub(super) async fn abort_all_uploads(store: &dyn Store, prefix: &str) -> Result<(), StoreError> {
+    let mut token = None;
+    loop {
+        let page = match store.list_uploads(prefix, token.as_deref()).await {
+            Ok(page) => page,
+            Err(error) if error.kind == StoreErrorKind::NotSupported => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for upload in page.uploads {
+            store.abort_upload(&upload).await?;
+        }
+        token = page.next;
+        if token.is_none() {
+            return Ok(());
+        }
+    }
+}
+
 fn note_intent(meant: &mut BTreeMap<RelPath, Meant>, run: RunId, intent: Intent) {
     let entry = meant.entry(intent.path).or_default();
     if let IntentKind::Put { content, headers, .. } = intent.kind {

@@ -141,9 +141,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::Full, Self::Flat, Self::NoBatches, Self::FolderCounts, Self::NoDeleteGuards, Self::Unguarded];
-
     pub fn capabilities(self) -> Capabilities {
         let mut can = Capabilities::ALL;
         match self {

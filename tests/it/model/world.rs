@@ -81,6 +81,7 @@ impl World {
     pub fn new(case: &Case, strict: bool) -> Self {
         let env: Shared = Arc::new(Env::new(case));
         env.store.set_min_part_bytes(16);
+        env.commit(&[]);
         let allows_all = !strict || case.kind == super::ops::Kind::Unguarded;
         let guards_deletes = case.kind.guards_all();
         // Status files are pruned without a condition: their names never come back. Where the store ignores
@@ -357,9 +358,6 @@ impl World {
 
     /// After whatever happened: one clean run ends at the head, and half an hour later one more mends the rest.
     async fn converge(&mut self) -> Verdict {
-        if self.env.state().commits.is_empty() {
-            self.env.commit(&[]);
-        }
         let troubled = std::mem::take(&mut self.env.state().troubled);
         for path in troubled {
             self.env.source.vanish(&path, 0);
