@@ -86,7 +86,7 @@ impl Exporter {
     }
 
     /// A hash of everything that says which files go out and with which headers.
-    fn fingerprint(&self) -> String {
+    pub fn fingerprint(&self) -> String {
         let mut text = format!("{}\n{:?}\n", self.headers.fingerprint(), self.config.odd_keys);
         if let Some(regex) = &self.config.prefix_regex {
             text.push_str(regex.as_str());

@@ -52,7 +52,11 @@ impl Session<'_> {
         let reads = self.reads();
         let preparing = reads.prepare(loaded.as_ref(), &inherited, &head, capabilities, last_status);
         // Nothing is written yet, so there is nothing to end in order.
-        let prepared = self.cancel.run_until_cancelled(preparing).await.ok_or(ExportError::Interrupted)??;
+        let prepared = self
+            .cancel
+            .run_until_cancelled(preparing)
+            .await
+            .ok_or(ExportError::Interrupted)??;
         drop(reads);
         if let Some(loaded) = loaded.as_ref().filter(|loaded| exporter.is_at(loaded, &head))
             && prepared.plan.is_empty()

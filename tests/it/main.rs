@@ -12,6 +12,7 @@ mod git_source;
 mod layers;
 mod probe;
 mod s3_wire;
+mod scale;
 mod semantics_doc;
 mod servers;
 mod status_doc;
