@@ -20,3 +20,4 @@ pub mod plan;
 pub mod transfer;
 pub mod status;
 pub mod export;
+pub mod cli;

@@ -4,6 +4,7 @@
     reason = "all of this is tests; clippy.toml's switch knows only functions that say so"
 )]
 
+mod cli;
 mod dir_source;
 mod doctor;
 mod export;
