@@ -9,6 +9,7 @@ use crate::plan::{Plan, Step, Work};
 use crate::progress::Phase;
 use crate::status::{ExportState, StatusError, StatusFile, StatusHead, read_head};
 use crate::store::{Capabilities, Condition, Store, StoreErrorKind};
+use crate::switches::{Switch, is_out};
 
 use super::ExportError;
 use super::run::Stop;
@@ -35,7 +36,9 @@ impl Session<'_> {
         let (exporter, config) = (self.exporter, &self.exporter.config);
         exporter.progress.phase(Phase::Announce);
         exporter.progress.started(self.run, commit);
-        self.write_intents(plan, capabilities).await?;
+        if !is_out(Switch::IntentsBeforeDirty) {
+            self.write_intents(plan, capabilities).await?;
+        }
         let name = StatusName::next(self.store_now(), last_status);
         let run = RunRef {
             run: self.run,
@@ -44,7 +47,10 @@ impl Session<'_> {
             lease_taken: self.lease_taken,
         };
         let root = self.dirty_root(loaded, inherited, run, capabilities);
-        let etag = self.swap(&root, loaded.map(|loaded| &loaded.etag)).await?;
+        let etag = match loaded {
+            Some(loaded) if is_out(Switch::DirtyBeforeObjects) => loaded.etag.clone(),
+            _ => self.swap(&root, loaded.map(|loaded| &loaded.etag)).await?,
+        };
         let root = Loaded { root, etag, date: None };
         self.close_dead_files(loaded, inherited, capabilities).await?;
         let head = StatusHead {
@@ -59,7 +65,9 @@ impl Session<'_> {
             ..StatusHead::empty()
         };
         let mut status = self.status_file(name, capabilities);
-        status.write(&head, &mut ()).await?;
+        if !is_out(Switch::CreatingBeforeObjects) {
+            status.write(&head, &mut ()).await?;
+        }
         Ok(Announced { root, status, head })
     }
 

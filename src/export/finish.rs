@@ -16,6 +16,7 @@ use crate::status::{
     ExportState, ObjectFailure, RecordStream, RecordsListed, StatusError, StatusFile, StatusHead, read_head,
 };
 use crate::store::{Capabilities, StoreErrorKind};
+use crate::switches::{Switch, is_out};
 use crate::transfer::{Outcome as StepOutcome, Outcomes, Owners, Transfer, TransferError, carry_out};
 
 use super::ExportError;
@@ -52,7 +53,11 @@ impl Session<'_> {
         let reads = self.reads();
         let preparing = reads.prepare(loaded.as_ref(), &inherited, &head, capabilities, last_status);
         // Nothing is written yet, so there is nothing to end in order.
-        let prepared = self.cancel.run_until_cancelled(preparing).await.ok_or(ExportError::Interrupted)??;
+        let prepared = self
+            .cancel
+            .run_until_cancelled(preparing)
+            .await
+            .ok_or(ExportError::Interrupted)??;
         drop(reads);
         if let Some(loaded) = loaded.as_ref().filter(|loaded| exporter.is_at(loaded, &head))
             && prepared.plan.is_empty()
@@ -104,7 +109,7 @@ impl Session<'_> {
 
     async fn abort_uploads(&self, inherited: &Inherited) -> Result<(), ExportError> {
         let runs = inherited.to_settle();
-        if runs.is_empty() {
+        if runs.is_empty() || is_out(Switch::AbortDeadUploads) {
             return Ok(());
         }
         let prefix = &self.exporter.config.export_path.prefix;
@@ -269,6 +274,7 @@ impl Session<'_> {
                 .iter()
                 .cloned()
                 .chain(timed_out)
+                .filter(|_| !is_out(Switch::UnsettledKept))
                 .map(|run| Unsettled { run, until }),
         );
         root.generation += 1;
@@ -279,6 +285,13 @@ impl Session<'_> {
             root.commit = Some(run.commit.clone());
             root.state = State::Clean;
             root.status.newest_success = Some(status.name().clone());
+        }
+        if is_out(Switch::CleanupAfterSwap) {
+            self.clean_up(&root).await;
+        }
+        if is_out(Switch::SuccessLast) && !failed {
+            let head = self.last_head(&run, false, &[]);
+            status.write(&head, &mut self.all_records(&root.ranges)).await?;
         }
         self.swap(&root, Some(&etag)).await?;
         self.exporter.progress.phase(Phase::Finish);

@@ -11,6 +11,7 @@ use crate::model::RunId;
 use crate::plan::Plan;
 use crate::progress::Phase;
 use crate::store::{Capabilities, Retrying, Store, StoreErrorKind};
+use crate::switches::{Switch, is_out};
 
 use super::prepare::Reads;
 use super::report::{Counts, Outcome, Report};
@@ -73,12 +74,16 @@ pub(super) async fn run(exporter: &Exporter, cancel: &CancellationToken) -> Resu
     .await
     .map_err(|error| exporter.lease_error(error))?;
     let outcome = under_lease(exporter, &lease, run, cancel).await;
-    let outcome = outcome.map_err(|error| exporter.name_lost_lease(error));
-    if !matches!(outcome, Err(ExportError::LeaseLost { .. }))
-        && let Err(error) = lease.release().await
-    {
-        // It expires by itself; the next run on this machine takes it at once, since this process is gone.
-        tracing::warn!(%error, "the lease could not be given back");
+    let mut outcome = outcome.map_err(|error| exporter.name_lost_lease(error));
+    if !matches!(outcome, Err(ExportError::LeaseLost { .. })) {
+        match lease.release().await {
+            Ok(()) => {}
+            // Whatever went wrong did so because somebody else is at work: the files that were found, or not
+            // found, are theirs.
+            Err(LeaseError::Lost) if outcome.is_err() => outcome = Err(exporter.lease_error(LeaseError::Lost)),
+            // It expires by itself; the next run on this machine takes it at once, since this process is gone.
+            Err(error) => tracing::warn!(%error, "the lease could not be given back"),
+        }
     }
     outcome.map(|report| Report {
         elapsed: began.elapsed(),
@@ -99,7 +104,9 @@ async fn under_lease(
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Swapped) => {
                 tracing::warn!(%run, "the root was swapped by somebody else; once more under a new run id");
-                run = RunId::generate();
+                if !is_out(Switch::NewRunIdAfterLostSwap) {
+                    run = RunId::generate();
+                }
                 lease
                     .change_run(run)
                     .await

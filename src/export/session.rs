@@ -11,6 +11,7 @@ use crate::ledger::{Lease, LedgerFolder, LedgerReader, Loaded, Root, RunRef, Sta
 use crate::model::{ETag, RunId};
 use crate::progress::Phase;
 use crate::store::{Capabilities, Fenced, RetryConfig, Retrying, Store, StoreTime, probe::probe};
+use crate::switches::{Switch, is_out};
 
 use super::look::has_overdue;
 use super::settle::abort_all_uploads;
@@ -95,15 +96,16 @@ impl<'a> Session<'a> {
             return Ok(loaded.root.store);
         }
         self.exporter.progress.phase(Phase::Lock);
-        // A probe that died left no intents, and nobody but probes uploads anything there.
-        abort_all_uploads(&*self.ledger_store, &self.folder.probes()).await?;
         // A wrong checksum is answered as if it would pass, so a probe is not to be repeated request by request.
         let once = RetryConfig {
             attempts: 1,
             ..self.exporter.retry
         };
         let store = Retrying::new(self.fenced[0].clone(), None, self.exporter.counts.clone()).with_config(once);
-        Ok(probe(&store, &self.folder.probe(self.run)).await?.capabilities)
+        let found = probe(&store, &self.folder.probe(self.run)).await?.capabilities;
+        // Those of probes that died, too: they left no intents, and nobody but probes uploads anything there.
+        abort_all_uploads(&*self.ledger_store, &self.folder.probes()).await?;
+        Ok(found)
     }
 
     pub(super) async fn swap(&self, root: &Root, expected: Option<&ETag>) -> Result<ETag, SwapError> {
@@ -131,8 +133,8 @@ impl Inherited {
             };
         };
         let dead = match &loaded.root.state {
-            State::Clean => Vec::new(),
-            State::Dirty(runs) => runs.clone(),
+            State::Dirty(runs) if !is_out(Switch::SettleDeadRuns) => runs.clone(),
+            State::Clean | State::Dirty(_) => Vec::new(),
         };
         let unsettled = &loaded.root.unsettled;
         let is_overdue = |until: StoreTime| loaded.date.is_none_or(|now| now >= until);

@@ -39,7 +39,9 @@ pub enum KeyProblem {
 impl fmt::Display for KeyProblem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::Odd => "empty, `.` or `..` segment, backslash or control character (--odd-keys skip leaves such paths out)",
+            Self::Odd => {
+                "empty, `.` or `..` segment, backslash or control character (--odd-keys skip leaves such paths out)"
+            }
             Self::NotText => "not UTF-8 (--exclude it, or rename it)",
             Self::TooLong => "longer than 1,024 bytes with the prefix (use a shorter prefix, or --exclude it)",
             Self::Reserved => {

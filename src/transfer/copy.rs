@@ -3,6 +3,7 @@
 use crate::model::Entry;
 use crate::plan::Origin;
 use crate::store::{Condition, CopySource};
+use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 use super::multipart::{COPY_PART_BYTES, PartUpload};
@@ -57,6 +58,12 @@ impl Transfer {
         from: &CopySource,
         condition: &Condition,
     ) -> Result<Sent, ObjectError> {
+        let mut from = from.clone();
+        if is_out(Switch::CopySourceMatches) {
+            let standing = self.store.head(&from.key).await?;
+            (from.etag, from.size) = (standing.etag, standing.size);
+        }
+        let from = &from;
         let capable = &self.capabilities;
         let guarded = capable.copy_source_matches && capable.copy_absent && capable.copy_matches;
         let written = if entry.size <= LARGEST_SINGLE_COPY_BYTES && guarded {

@@ -2,6 +2,7 @@
 
 use crate::model::{ETag, RelPath};
 use crate::store::{Condition, StoreError, StoreErrorKind};
+use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 use super::outcome::Outcome;
@@ -20,7 +21,7 @@ impl Transfer {
     pub(super) async fn remove_many(&self, objects: &[(RelPath, ETag)]) -> Vec<Outcome> {
         let keys: Vec<_> = objects
             .iter()
-            .map(|(path, etag)| (self.key(path), Some(etag.clone())))
+            .map(|(path, etag)| (self.key(path), (!is_out(Switch::DeleteMatches)).then(|| etag.clone())))
             .collect();
         let mut outcomes = Vec::with_capacity(objects.len());
         match self.store.delete_many(&keys).await {
@@ -47,7 +48,11 @@ impl Transfer {
     }
 
     pub(super) async fn delete_seen(&self, path: &RelPath, etag: &ETag) -> Result<(), StoreError> {
-        let wanted = Condition::Matches(etag.clone());
+        let wanted = if is_out(Switch::DeleteMatches) {
+            Condition::Always
+        } else {
+            Condition::Matches(etag.clone())
+        };
         let condition = self
             .effective_condition(path, &wanted, true, self.capabilities.delete_matches)
             .await?;

@@ -10,6 +10,7 @@ use crate::plan::{Plan, Step, Turn, Work};
 use crate::progress::{Action, ObjectEvent};
 use crate::spool::SpoolError;
 use crate::store::{StoreError, StoreErrorKind};
+use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 use super::outcome::{Outcome, Outcomes};
@@ -52,9 +53,16 @@ pub async fn carry_out(
     sink: &mut dyn OutcomeSink,
 ) -> Result<u64, TransferError> {
     let mut failed = 0;
-    for (turn, _) in plan.turns() {
+    let mut turns: Vec<Turn> = plan.turns().map(|(turn, _)| turn).collect();
+    if is_out(Switch::DeletesAfterPuts) {
+        turns.sort_by_key(|turn| !turn.is_delete());
+    }
+    for turn in turns {
         // What is doomed is counted in its own turn, the last.
-        if failed + plan.doomed > 0 && (turn.is_delete() || turn == Turn::Blocked) {
+        if failed + plan.doomed > 0
+            && (turn.is_delete() || turn == Turn::Blocked)
+            && !is_out(Switch::NoDeletesAfterFailure)
+        {
             tracing::info!(?turn, failed, "left out, since something failed");
             continue;
         }
@@ -80,11 +88,8 @@ async fn carry_out_turn(
         transfer.concurrency.get()
     };
     let batches = turn.is_delete() && !turn.is_sequential() && transfer.capabilities.delete_many_matches;
-    let mut steps = plan
-        .steps()
-        .filter(|step| step.as_ref().map_or(true, |step| step.turn == turn));
+    let mut steps = steps_of(plan, turn)?;
     let mut tasks: JoinSet<Done> = JoinSet::new();
-    let mut number = 0;
     let mut failed = 0;
     let mut stopped = None;
     loop {
@@ -94,12 +99,10 @@ async fn carry_out_turn(
                 break;
             }
             let size = if batches { BATCH } else { 1 };
-            let batch: Vec<Step> = steps.by_ref().take(size).collect::<Result<_, _>>()?;
-            if batch.is_empty() {
-                break;
-            }
-            let first = number;
-            number += batch.len() as u64;
+            let batch: Vec<(u64, Step)> = steps.by_ref().take(size).collect::<Result<_, _>>()?;
+            let Some((first, _)) = batch.first() else { break };
+            let first = *first;
+            let batch: Vec<Step> = batch.into_iter().map(|(_, step)| step).collect();
             let shared = transfer.clone();
             let takes_turns = plan_shares(plan, &batch);
             tasks.spawn(async move { take_batch(&shared, first, batch, takes_turns).await });
@@ -127,6 +130,23 @@ async fn carry_out_turn(
     }
     outcomes.end_turn()?;
     stopped.map_or(Ok(failed), Err)
+}
+
+/// The steps of a turn, each with its number among them, in the order in which they are taken.
+///
+/// Sequential deletes go last object first, as they were written first object first. There are as many of them as
+/// commit files of table logs go away, so they are held.
+fn steps_of(
+    plan: &Plan,
+    turn: Turn,
+) -> Result<Box<dyn Iterator<Item = Result<(u64, Step), SpoolError>> + Send + '_>, SpoolError> {
+    let of_turn = move |step: &Result<Step, SpoolError>| step.as_ref().map_or(true, |step| step.turn == turn);
+    let steps = plan.steps().filter(of_turn).zip(0..).map(|(step, number)| Ok((number, step?)));
+    if turn.is_delete() && turn.is_sequential() {
+        let steps: Vec<_> = steps.collect::<Result<_, SpoolError>>()?;
+        return Ok(Box::new(steps.into_iter().rev().map(Ok)));
+    }
+    Ok(Box::new(steps))
 }
 
 /// Whether the one write of a batch has twins that wait for its etag.

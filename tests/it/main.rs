@@ -4,6 +4,7 @@
     reason = "all of this is tests; clippy.toml's switch knows only functions that say so"
 )]
 
+mod cli;
 mod dir_source;
 mod doctor;
 mod export;
@@ -13,6 +14,7 @@ mod layers;
 mod model;
 mod probe;
 mod s3_wire;
+mod scale;
 mod semantics_doc;
 mod servers;
 mod status_doc;

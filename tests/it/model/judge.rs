@@ -428,6 +428,11 @@ impl Judge {
         Ok(())
     }
 
+    /// Whether no dead run is to be looked at once more.
+    pub async fn is_settled(&self) -> Verdict<bool> {
+        Ok(self.read_ledger().await?.is_some_and(|ledger| ledger.loaded.root.unsettled.is_empty()))
+    }
+
     /// Half an hour after everything, nothing is forgiven any more but what others did.
     pub async fn expect_settled(&mut self) -> Verdict {
         let ledger = self.read_ledger().await?.ok_or("there is no root")?;

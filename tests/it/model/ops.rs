@@ -168,7 +168,7 @@ impl Kind {
 
     /// Whether every write and delete can be guarded, so that meddling in the middle of a run must be survived.
     pub fn guards_all(self) -> bool {
-        !matches!(self, Self::NoDeleteGuards | Self::Unguarded)
+        !matches!(self, Self::FolderCounts | Self::NoDeleteGuards | Self::Unguarded)
     }
 
     /// Whether a file and a folder of one name are in each other's way.

@@ -1,0 +1,287 @@
+//! The commands, as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use super::flags::{
+    CacheArgs, CommonArgs, ExportFlags, LeaseArgs, SelectArgs, StoreArgs, TargetArgs, TransferArgs, VerifyLevel,
+};
+
+const LAYERS_HELP: &str = "\
+Every option is also an environment variable (--part-size: LAKESYNC_PART_SIZE) and a key of lakesync.toml
+(part-size = \"8MiB\"); so are SOURCE (source) and EXPORT_PATH (export-path). The command line counts more than the
+environment, which counts more than the file. A variable or key that does not exist is an error. Options that can be
+repeated are arrays in the file, and lines in a variable. `lakesync config` shows each value and where it comes from.
+
+Exit codes: 0 done, or nothing to do; 1 failed, or some objects failed; 2 wrong use or configuration; 3 verify found a
+difference; 4 refused by a guard; 75 another exporter holds the lease, try again later; 130 and 143 interrupted.";
+
+/// Publish the head of a Git branch or a directory to S3, safely and at the cost of the change
+#[derive(Parser, Debug)]
+#[command(name = "lakesync", version, after_long_help = LAYERS_HELP, max_term_width = 120)]
+#[command(after_help = "`lakesync help COMMAND` says all about a command.")]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: CommonArgs,
+    #[command(subcommand)]
+    pub command: CommandArgs,
+}
+
+impl Cli {
+    /// The command line, without what the environment and the file say.
+    pub fn plain_command() -> clap::Command {
+        Self::command()
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub enum CommandArgs {
+    Export(Box<ExportArgs>),
+    Repo(RepoArgs),
+    Branch(BranchArgs),
+    Status(StatusArgs),
+    Verify(VerifyArgs),
+    Ls(LsArgs),
+    Doctor(DoctorArgs),
+    Ledger(LedgerArgs),
+    Config(Box<ConfigArgs>),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+/// Bring an export path to the head of a branch, once
+///
+/// Only what differs from the last export is sent. Objects that lakesync did not write are neither changed nor
+/// deleted. A run that was killed at any point is mended by the next one.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  lakesync export . --export-path s3://bucket/site/
+  lakesync export git:/srv/data.git --branch main --export-path s3://bucket/data/ --max-delete 10%
+  lakesync export dir:/srv/www --exclude '*.tmp' --export-path s3://bucket/www/ --dry-run")]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub flags: ExportFlags,
+}
+
+/// What is read.
+#[derive(Args, Clone, Debug)]
+pub struct SourceArgs {
+    /// Read SOURCE: git:PATH or a path that is a Git repository; dir:PATH or any other directory
+    #[arg(value_name = "SOURCE")]
+    pub source: Option<std::ffi::OsString>,
+}
+
+/// Export a branch of a repository
+#[derive(Args, Debug)]
+pub struct RepoArgs {
+    #[command(subcommand)]
+    pub action: RepoAction,
+}
+
+/// Export a branch of a repository; another name for `repo`
+#[derive(Args, Debug)]
+pub struct BranchArgs {
+    #[command(subcommand)]
+    pub action: RepoAction,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum RepoAction {
+    Export(Box<RepoExportArgs>),
+}
+
+/// Bring an export path to the head of a branch of a repository
+#[derive(Args, Debug)]
+pub struct RepoExportArgs {
+    /// Read the repository REPO: git:PATH, or a path with a slash in it [default: the one of the current folder]
+    #[arg(value_name = "REPO")]
+    pub repo: Option<std::ffi::OsString>,
+    #[command(flatten)]
+    pub action: ActionArgs,
+    #[command(flatten)]
+    pub flags: ExportFlags,
+}
+
+/// Once, or from now on.
+#[derive(Args, Clone, Debug)]
+#[group(multiple = false)]
+pub struct ActionArgs {
+    /// Export once, and end; this is the default
+    #[arg(long)]
+    pub once: bool,
+    /// Begin to export each new commit; not in this version
+    #[arg(long)]
+    pub start: bool,
+    /// Stop exporting each new commit; not in this version
+    #[arg(long)]
+    pub stop: bool,
+}
+
+/// Print what the newest status file under an export path says
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Check the bucket against the newest status file; writes nothing
+///
+/// Exits with 3 where an object is missing or differs.
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Say how closely to look
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    pub level: VerifyLevel,
+    #[command(flatten)]
+    pub transfer: TransferArgs,
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// List the files of a source's newest commit: size, content id, path
+#[derive(Args, Debug)]
+pub struct LsArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub select: SelectArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+}
+
+/// Find out what a store can and cannot do; leaves nothing behind
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Look at, or mend, what lakesync knows of an export path
+#[derive(Args, Debug)]
+pub struct LedgerArgs {
+    #[command(subcommand)]
+    pub action: LedgerAction,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum LedgerAction {
+    Dump(Box<LedgerDumpArgs>),
+    Rebuild(Box<LedgerRebuildArgs>),
+}
+
+/// Print the root, then every record, as JSON Lines
+#[derive(Args, Debug)]
+pub struct LedgerDumpArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+}
+
+/// Make the ledger anew from a listing, HEAD requests and the last full status file
+#[derive(Args, Debug)]
+pub struct LedgerRebuildArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub lease: LeaseArgs,
+    #[command(flatten)]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+}
+
+/// Print each value that an export would use, and where it comes from
+///
+/// Takes the options of `export`, to show what they change.
+#[derive(Args, Debug)]
+pub struct ConfigArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub flags: ExportFlags,
+}
+
+/// Print a completion script for a shell
+#[derive(Args, Debug)]
+#[command(after_help = "Example: lakesync completions bash > ~/.local/share/bash-completion/completions/lakesync")]
+pub struct CompletionsArgs {
+    /// Write it for SHELL
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// Print manual pages
+#[derive(Args, Debug)]
+#[command(after_help = "Example: lakesync man export | man -l -")]
+pub struct ManArgs {
+    /// Print the page of COMMAND, such as `export` or `ledger-dump` [default: that of lakesync]
+    #[arg(value_name = "COMMAND")]
+    pub page: Option<String>,
+    /// Write all pages as files into DIR instead
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    pub dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::plain_command().debug_assert();
+    }
+
+    /// One key of lakesync.toml must not mean two things.
+    #[test]
+    fn a_flag_of_one_name_is_the_same_flag_in_every_command() {
+        fn walk(command: &clap::Command, seen: &mut std::collections::BTreeMap<String, String>) {
+            for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
+                let about = format!(
+                    "{:?} {:?} {:?} {:?}",
+                    arg.get_action(),
+                    arg.get_help().map(ToString::to_string),
+                    arg.get_default_values(),
+                    arg.get_long()
+                );
+                let first = seen.entry(arg.get_id().to_string()).or_insert_with(|| about.clone());
+                assert_eq!(first, &about, "{} in {}", arg.get_id(), command.get_name());
+            }
+            for sub in command.get_subcommands() {
+                walk(sub, seen);
+            }
+        }
+        walk(&Cli::plain_command(), &mut std::collections::BTreeMap::new());
+    }
+
+    #[test]
+    fn a_first_line_of_help_is_imperative_and_has_no_full_stop() {
+        fn walk(command: &clap::Command) {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                !about.is_empty() && !about.ends_with('.'),
+                "{}: {about:?}",
+                command.get_name()
+            );
+            for arg in command.get_arguments() {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                let shaped = help.starts_with(|letter: char| letter.is_ascii_uppercase()) && !help.ends_with('.');
+                assert!(shaped, "{} {}: {help:?}", command.get_name(), arg.get_id());
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Cli::plain_command());
+    }
+}

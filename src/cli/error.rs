@@ -1,0 +1,217 @@
+//! What ends a command, and the flag that cures it.
+
+use super::exit::Signal;
+use super::job::JobError;
+use super::layers::LayerError;
+use super::logs::FilterTextError;
+use super::place::PlaceError;
+use crate::export::ExportError;
+use crate::ledger::LedgerError;
+use crate::plan::{HeaderRuleError, LastRuleError};
+use crate::source::{FilterError, SourceError};
+use crate::status::StatusError;
+use crate::store::{S3ConfigError, StoreError};
+
+/// What ends a command.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The words of the command line, or a request for help.
+    #[error(transparent)]
+    Words(Box<clap::Error>),
+    /// Environment or file.
+    #[error(transparent)]
+    Layers(#[from] LayerError),
+    /// SOURCE or REPO.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The words are fine each, and together they make no sense.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// `--include` or `--exclude`.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// How the store is reached.
+    #[error(transparent)]
+    StoreConfig(#[from] S3ConfigError),
+    /// A run.
+    #[error(transparent)]
+    Export(Box<ExportError>),
+    /// A status file.
+    #[error(transparent)]
+    Status(Box<StatusError>),
+    /// `--header`.
+    #[error(transparent)]
+    Header(#[from] HeaderRuleError),
+    /// `--last`.
+    #[error(transparent)]
+    Last(#[from] LastRuleError),
+    /// What lakesync knows of an export path.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// `--log`.
+    #[error(transparent)]
+    Log(#[from] FilterTextError),
+    /// `man` was asked for a page that does not exist.
+    #[error("no command {name:?}; `lakesync help` lists them")]
+    NoSuchPage {
+        /// What was asked for.
+        name: String,
+    },
+    /// A file of ours could not be written.
+    #[error("{}: cannot be written", path.display())]
+    Write {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The process could not begin.
+    #[error("cannot start threads")]
+    Runtime(std::io::Error),
+    /// Nobody reads stdout any more, which is no fault: `lakesync ls . | head`.
+    #[error("stdout was closed")]
+    Closed,
+    /// A signal came, and the command did not end in good order within its time.
+    #[error("interrupted")]
+    Interrupted(Signal),
+}
+
+impl From<clap::Error> for CliError {
+    fn from(error: clap::Error) -> Self {
+        Self::Words(Box::new(error))
+    }
+}
+
+impl From<ExportError> for CliError {
+    fn from(error: ExportError) -> Self {
+        Self::Export(Box::new(error))
+    }
+}
+
+impl From<StatusError> for CliError {
+    fn from(error: StatusError) -> Self {
+        Self::Status(Box::new(error))
+    }
+}
+
+impl CliError {
+    /// The way out, where it is a flag and the message itself does not name it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Layers(LayerError::UnknownVariable { .. }) => {
+                Some("unset it, or see `lakesync help` for how variables are named")
+            }
+            Self::Source(error) | Self::Place(PlaceError::Source(error)) => source_hint(error),
+            Self::Store(error) | Self::Ledger(LedgerError::Store(error)) => store_hint(error),
+            Self::Export(error) => match error.as_ref() {
+                ExportError::Source(error) => source_hint(error),
+                ExportError::Store(error) => store_hint(error),
+                _ => None,
+            },
+            Self::Status(error) => match error.as_ref() {
+                StatusError::Store(error) => store_hint(error),
+                _ => None,
+            },
+            Self::Ledger(_) => None,
+            Self::Interrupted(_) => Some("nothing is lost: the next run goes on from what was sent"),
+            Self::Layers(_)
+            | Self::Words(_)
+            | Self::Place(_)
+            | Self::Job(_)
+            | Self::Filter(_)
+            | Self::StoreConfig(_)
+            | Self::Header(_)
+            | Self::Last(_)
+            | Self::Log(_)
+            | Self::NoSuchPage { .. }
+            | Self::Write { .. }
+            | Self::Runtime(_)
+            | Self::Closed => None,
+        }
+    }
+}
+
+fn source_hint(error: &SourceError) -> Option<&'static str> {
+    match error {
+        SourceError::NoSuchRef { .. } => Some("name another with --branch"),
+        SourceError::Repository { .. } => Some("to export the folder as it is write dir:PATH"),
+        SourceError::NotADirectory { .. } => Some("export the folder that holds it, with --include for the file"),
+        _ => None,
+    }
+}
+
+fn store_hint(error: &StoreError) -> Option<&'static str> {
+    use crate::store::StoreErrorKind as Kind;
+    match error.kind {
+        Kind::Denied => Some("`lakesync doctor s3://BUCKET/PREFIX/` says which rights are missing"),
+        Kind::NotSupported => Some("`lakesync doctor s3://BUCKET/PREFIX/` says what the store can do"),
+        Kind::Throttled => Some("lower --concurrency, or set --bandwidth"),
+        _ => None,
+    }
+}
+
+/// Walks a chain of causes; the only place that does.
+pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = one_line(&cause.to_string());
+        // Some libraries repeat their cause in their own text.
+        if causes.last().is_none_or(|last| !last.ends_with(&text)) {
+            causes.push(text);
+        }
+        next = cause.source();
+    }
+    causes
+}
+
+/// Keeps foreign texts from drawing over lines, or over a terminal.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for word in text.lines().map(str::trim).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push_str("; ");
+        }
+        for letter in word.chars() {
+            if letter.is_control() {
+                line.extend(letter.escape_default());
+            } else {
+                line.push(letter);
+            }
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once_and_in_one_line() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{text}")]
+        struct Layer {
+            text: &'static str,
+            source: Option<Box<Layer>>,
+        }
+        let layer = |text, source: Option<Layer>| Layer {
+            text,
+            source: source.map(Box::new),
+        };
+        let error = layer(
+            "top",
+            Some(layer(
+                "sent: broken",
+                Some(layer("broken", Some(layer("a\n b\x1b[2J", None)))),
+            )),
+        );
+        assert_eq!(causes(&error), ["sent: broken", "a; b\\u{1b}[2J"]);
+    }
+}

@@ -1,0 +1,390 @@
+//! What SOURCE and REPO mean.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::ui::mask;
+use super::world::World;
+use crate::source::SourceError;
+
+/// Where a branch lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A Git repository.
+    Git(PathBuf),
+    /// A plain directory.
+    Directory(PathBuf),
+}
+
+/// A place, and what to tell where the words could have meant another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The place.
+    pub place: Place,
+    /// Says which of two readings was taken.
+    pub remark: Option<String>,
+}
+
+/// Why the words name no place.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// Nothing was named.
+    #[error("no SOURCE was given; name a Git repository or a directory, such as `.`, or set LAKESYNC_SOURCE")]
+    NoSource,
+    /// A lakeFS repository.
+    #[error("{given}: lakeFS sources come in a later version; this one reads Git repositories and directories")]
+    LakeFs {
+        /// What was given.
+        given: String,
+    },
+    /// A word that only a lakeFS repository has.
+    #[error(
+        "{given}: a bare name means a lakeFS repository, which a later version reads; for a Git repository write \
+         ./{given} or git:{given}"
+    )]
+    BareName {
+        /// What was given.
+        given: String,
+    },
+    /// A bucket.
+    #[error("{given}: a bucket is where things go; SOURCE is a Git repository or a directory")]
+    Bucket {
+        /// What was given.
+        given: String,
+    },
+    /// A URL that is neither.
+    #[error("{given}: give the path of a directory or of a Git repository, not a URL")]
+    Url {
+        /// What was given.
+        given: String,
+    },
+    /// A plain directory where only a repository does.
+    #[error("{}: not a Git repository; to export a directory write `lakesync export dir:PATH`", path.display())]
+    NoRepository {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// Not inside a repository.
+    #[error("{}: neither this folder nor one above it is a Git repository; name one as REPO", path.display())]
+    NoRepositoryHere {
+        /// The current folder.
+        path: PathBuf,
+    },
+    /// A branch of something that has none.
+    #[error("--branch {branch}: the directory {} has no branches; leave --branch out, or write git:PATH", path.display())]
+    BranchOfDirectory {
+        /// The branch.
+        branch: String,
+        /// The directory.
+        path: PathBuf,
+    },
+    /// What the source itself says.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+/// Reads SOURCE.
+pub fn find_source(given: Option<&OsStr>, world: &World) -> Result<Found, PlaceError> {
+    let given = given.ok_or(PlaceError::NoSource)?;
+    if let Some(found) = find_marked(given, world)? {
+        return Ok(found);
+    }
+    let path = existing(given, world)?;
+    if !is_repository(&path) {
+        return Ok(plainly(Place::Directory(directory(path)?)));
+    }
+    let shown = Path::new(given).display();
+    let remark = format!("{shown}: taken as a Git repository; for the folder as it is write dir:{shown}");
+    Ok(Found {
+        place: Place::Git(path),
+        remark: Some(remark),
+    })
+}
+
+/// Reads REPO; without one, the Git repository of the current folder counts.
+pub fn find_repository(given: Option<&OsStr>, world: &World) -> Result<Found, PlaceError> {
+    let Some(given) = given else {
+        return here(world).map(Place::Git).map(plainly);
+    };
+    if let Some(found) = find_marked(given, world)? {
+        return match found.place {
+            Place::Git(_) => Ok(found),
+            Place::Directory(path) => Err(PlaceError::NoRepository { path }),
+        };
+    }
+    let bytes = given.as_bytes();
+    if !bytes.contains(&b'/') && !matches!(bytes, b"." | b"..") {
+        return Err(PlaceError::BareName { given: lossy(given) });
+    }
+    let path = existing(given, world)?;
+    if is_repository(&path) {
+        Ok(plainly(Place::Git(path)))
+    } else {
+        Err(PlaceError::NoRepository { path })
+    }
+}
+
+/// Reads what says itself what it is.
+fn find_marked(given: &OsStr, world: &World) -> Result<Option<Found>, PlaceError> {
+    let rest = |mark: &str| given.as_bytes().strip_prefix(mark.as_bytes()).map(OsStr::from_bytes);
+    if let Some(path) = rest("git:") {
+        if is_remote(path, world) {
+            return Err(remote(path));
+        }
+        return Ok(Some(plainly(Place::Git(existing(path, world)?))));
+    }
+    if let Some(path) = rest("dir:") {
+        return Ok(Some(plainly(Place::Directory(directory(existing(path, world)?)?))));
+    }
+    let shown = || mask(&lossy(given)).into_owned();
+    if rest("lakefs:").is_some() {
+        return Err(PlaceError::LakeFs { given: shown() });
+    }
+    if rest("s3://").is_some() {
+        return Err(PlaceError::Bucket { given: shown() });
+    }
+    if rest("file://").is_some() {
+        return Err(PlaceError::Url { given: shown() });
+    }
+    if is_remote(given, world) {
+        return Err(remote(given));
+    }
+    Ok(None)
+}
+
+fn plainly(place: Place) -> Found {
+    Found { place, remark: None }
+}
+
+fn lossy(text: &OsStr) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+/// The path, which must exist; `//x` and the like stay as they are.
+fn existing(given: &OsStr, world: &World) -> Result<PathBuf, PlaceError> {
+    // Without the `.` of `./x`, which only makes messages longer.
+    let path: PathBuf = world.resolve(Path::new(given)).components().collect();
+    let named = || PathBuf::from(given);
+    match std::fs::metadata(&path) {
+        Ok(_) if !given.is_empty() => Ok(path),
+        Ok(_) => Err(PlaceError::NoSource),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(SourceError::NoSuchPath { path: named() }.into())
+        }
+        Err(source) => Err(SourceError::Io {
+            action: "cannot be looked at",
+            path: named(),
+            source,
+        }
+        .into()),
+    }
+}
+
+fn directory(path: PathBuf) -> Result<PathBuf, PlaceError> {
+    if path.is_dir() {
+        Ok(path)
+    } else {
+        Err(SourceError::NotADirectory { path }.into())
+    }
+}
+
+/// Whether this is the top of a working tree, or a bare repository. It only chooses between two readings: whether
+/// the repository can be read is for the library to say.
+fn is_repository(path: &Path) -> bool {
+    path.join(".git").exists() || (path.join("HEAD").is_file() && path.join("objects").is_dir())
+}
+
+fn here(world: &World) -> Result<PathBuf, PlaceError> {
+    if let Some(named) = world.variable("GIT_DIR") {
+        return existing(named, world);
+    }
+    let above = world.folder.ancestors().find(|folder| is_repository(folder));
+    let none = || PlaceError::NoRepositoryHere {
+        path: world.folder.clone(),
+    };
+    above.map(Path::to_owned).ok_or_else(none)
+}
+
+/// Whether Git would fetch it from elsewhere: a URL, or `host:path`, which Git takes for a remote where no slash
+/// stands before the colon.
+fn is_remote(given: &OsStr, world: &World) -> bool {
+    let bytes = given.as_bytes();
+    if bytes.windows(3).any(|window| window == b"://") {
+        return true;
+    }
+    let before = bytes.split(|byte| *byte == b':').next().unwrap_or_default();
+    before.len() < bytes.len()
+        && !before.is_empty()
+        && !before.contains(&b'/')
+        && !world.resolve(Path::new(given)).exists()
+}
+
+fn remote(given: &OsStr) -> PlaceError {
+    let url = mask(&lossy(given)).into_owned();
+    SourceError::RemoteRepository { url }.into()
+}
+
+/// The words of a name for `--branch` beside a directory.
+pub fn check_branch(place: &Place, branch: Option<&String>) -> Result<(), PlaceError> {
+    match (place, branch) {
+        (Place::Directory(path), Some(branch)) => Err(PlaceError::BranchOfDirectory {
+            branch: branch.clone(),
+            path: path.clone(),
+        }),
+        (Place::Directory(_), None) | (Place::Git(_), _) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Room {
+        _folder: tempfile::TempDir,
+        world: World,
+    }
+
+    fn room() -> Room {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["plain", "work/.git", "work/docs", "bare/objects", "git:odd"] {
+            std::fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        std::fs::write(folder.path().join("bare/HEAD"), "ref: refs/heads/main").unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let world = World::sealed(folder.path(), &[]);
+        Room { _folder: folder, world }
+    }
+
+    impl Room {
+        fn source(&self, given: &str) -> Result<Found, String> {
+            find_source(Some(OsStr::new(given)), &self.world).map_err(|error| error.to_string())
+        }
+
+        fn repository(&self, given: &str) -> Result<Found, String> {
+            find_repository(Some(OsStr::new(given)), &self.world).map_err(|error| error.to_string())
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.world.folder.join(name)
+        }
+    }
+
+    #[test]
+    fn a_repository_is_taken_as_such_and_that_is_said() {
+        let room = room();
+        for name in ["work", "bare"] {
+            let found = room.source(name).unwrap();
+            assert_eq!(found.place, Place::Git(room.path(name)));
+            let remark = found.remark.unwrap();
+            assert_eq!(
+                remark,
+                format!("{name}: taken as a Git repository; for the folder as it is write dir:{name}")
+            );
+        }
+        assert_eq!(room.source("git:work").unwrap(), plainly(Place::Git(room.path("work"))));
+        assert_eq!(
+            room.source("dir:work").unwrap(),
+            plainly(Place::Directory(room.path("work")))
+        );
+    }
+
+    #[test]
+    fn any_other_directory_is_a_directory() {
+        let room = room();
+        for name in ["plain", "work/docs", "./plain/"] {
+            assert_eq!(
+                room.source(name).unwrap(),
+                plainly(Place::Directory(room.path(name))),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_source_says_what_to_write_instead() {
+        let room = room();
+        for (given, text) in [
+            ("gone", "gone: no such file or directory"),
+            ("dir:gone", "gone: no such file or directory"),
+            (
+                "lakefs://repo/main",
+                "lakefs://repo/main: lakeFS sources come in a later version; this one reads Git",
+            ),
+            ("s3://bucket/x", "s3://bucket/x: a bucket is where things go"),
+            ("file:///srv", "file:///srv: give the path"),
+            (
+                "https://host/x.git",
+                "https://host/x.git: remote repositories are not read; run `git clone --mirror",
+            ),
+            ("git:ssh://host/x", "ssh://host/x: remote repositories are not read"),
+            ("git@host:x/y.git", "git@host:x/y.git: remote repositories are not read"),
+        ] {
+            let error = room.source(given).unwrap_err();
+            assert!(error.starts_with(text), "{error}");
+        }
+        assert!(room.source("file").unwrap_err().ends_with("file: not a directory"));
+        assert!(find_source(None, &room.world).is_err());
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_never_shown() {
+        let error = room().source("https://user:hunter2@host/x.git").unwrap_err();
+        assert!(
+            !error.contains("hunter2") && error.contains("https://***@host/x.git"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_repo_is_a_path_and_a_bare_name_is_one_of_lakefs() {
+        let mut room = room();
+        assert_eq!(
+            room.repository("./work").unwrap().place,
+            Place::Git(room.path("./work"))
+        );
+        assert_eq!(
+            room.repository("git:work").unwrap().place,
+            Place::Git(room.path("work"))
+        );
+        assert!(
+            room.repository("work")
+                .unwrap_err()
+                .contains("write ./work or git:work")
+        );
+        assert!(room.repository("lakefs://work").unwrap_err().contains("later version"));
+        assert!(room.repository("./plain").unwrap_err().contains("not a Git repository"));
+        assert!(
+            room.repository("dir:plain")
+                .unwrap_err()
+                .contains("not a Git repository")
+        );
+        let top = room.path("work");
+        let error = find_repository(None, &room.world).unwrap_err();
+        assert!(error.to_string().contains("name one as REPO"), "{error}");
+        room.world.folder = top.join("docs");
+        assert_eq!(
+            find_repository(None, &room.world).unwrap().place,
+            Place::Git(top.clone())
+        );
+        room.world.folder = std::env::temp_dir();
+        room.world.environment.insert("GIT_DIR".into(), top.join(".git").into());
+        assert_eq!(
+            find_repository(None, &room.world).unwrap().place,
+            Place::Git(top.join(".git"))
+        );
+    }
+
+    #[test]
+    fn a_directory_has_no_branches() {
+        let branch = "main".to_owned();
+        check_branch(&Place::Git("x".into()), Some(&branch)).unwrap();
+        check_branch(&Place::Directory("x".into()), None).unwrap();
+        let error = check_branch(&Place::Directory("x".into()), Some(&branch)).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("--branch main: the directory x has no branches")
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! From jobs to the rooms of the library.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::error::CliError;
+use super::flags::{self, LeaseArgs, LfsChoice, SymlinkChoice};
+use super::job::{ExportJob, SourceJob, StoreJob, TargetJob};
+use super::place::Place;
+use super::ui::Ui;
+use crate::clock::BootClock;
+use crate::export::{Exporter, Rebuild};
+use crate::ledger::Holder;
+use crate::limits::Bandwidth;
+use crate::model::Bucket;
+use crate::plan::{HeaderRules, LastRules};
+use crate::progress::Progress;
+use crate::source::{DirConfig, DirSource, LfsPolicy, SkipOrError, Source, SymlinkPolicy};
+use crate::store::{Addressing, Limiter, ProxyConfig, RequestCounts, RetryConfig, Retrying, S3Config, S3Store, Store};
+
+/// So many requests at once are enough for commands that read a few small files.
+pub const FEW_REQUESTS: usize = 8;
+
+/// Opens a source, and says how its name was read.
+pub async fn open_source(ui: &Ui, job: SourceJob) -> Result<Arc<dyn Source>, CliError> {
+    if let Some(remark) = &job.remark {
+        ui.talk(remark);
+    }
+    // Opening reads files, which would hold up a thread of the runtime.
+    let opened = tokio::task::spawn_blocking(move || open_place(job)).await;
+    opened.map_err(|error| CliError::Runtime(std::io::Error::other(error)))?
+}
+
+fn open_place(job: SourceJob) -> Result<Arc<dyn Source>, CliError> {
+    match job.place {
+        #[cfg(feature = "git")]
+        Place::Git(path) => {
+            use crate::source::git::{GitConfig, GitSource};
+            let config = GitConfig {
+                reference: job.select.branch,
+                filter: job.filter,
+                symlinks: symlinks(job.select.symlinks),
+                submodules: skip_or_error(job.select.submodules),
+                lfs: match job.select.lfs {
+                    LfsChoice::Pointer => LfsPolicy::Pointer,
+                    LfsChoice::Error => LfsPolicy::Error,
+                },
+                ..GitConfig::new(path)
+            };
+            Ok(Arc::new(GitSource::open(config)?))
+        }
+        #[cfg(not(feature = "git"))]
+        Place::Git(_) => Err(super::job::JobError::NoGit.into()),
+        Place::Directory(path) => {
+            let config = DirConfig {
+                path,
+                filter: job.filter,
+                symlinks: symlinks(job.select.symlinks),
+                special: skip_or_error(job.select.special),
+                cache: job.cache,
+                exclude_paths: Vec::new(),
+            };
+            Ok(Arc::new(DirSource::open(config)?))
+        }
+    }
+}
+
+fn symlinks(choice: SymlinkChoice) -> SymlinkPolicy {
+    match choice {
+        SymlinkChoice::Skip => SymlinkPolicy::Skip,
+        SymlinkChoice::FollowInside => SymlinkPolicy::FollowInside,
+        SymlinkChoice::Error => SymlinkPolicy::Error,
+    }
+}
+
+fn skip_or_error(choice: flags::SkipOrError) -> SkipOrError {
+    match choice {
+        flags::SkipOrError::Skip => SkipOrError::Skip,
+        flags::SkipOrError::Error => SkipOrError::Error,
+    }
+}
+
+/// Puts together what runs on one export path need.
+pub async fn exporter(
+    ui: &Ui,
+    job: ExportJob,
+    progress: Arc<dyn Progress>,
+    counts: Arc<RequestCounts>,
+) -> Result<Exporter, CliError> {
+    let config = job.config;
+    let headers = HeaderRules::new(&config.header_rules, config.preserve_mode, config.preserve_mtime)?;
+    let last = LastRules::new(&config.last)?;
+    let source = open_source(ui, job.source).await?;
+    let store = connect(&job.store, &config.export_path.bucket).await?;
+    let status_store = if config.status_path.bucket == config.export_path.bucket {
+        Arc::clone(&store)
+    } else {
+        connect(&job.store, &config.status_path.bucket).await?
+    };
+    Ok(Exporter {
+        source,
+        store,
+        status_store,
+        headers: Arc::new(headers),
+        last: Arc::new(last),
+        retry: RetryConfig::default(),
+        counts,
+        limiter: Arc::new(Limiter::new(config.concurrency.get())),
+        bandwidth: job
+            .bandwidth
+            .and_then(NonZeroU64::new)
+            .map(|rate| Arc::new(Bandwidth::new(rate))),
+        holder: Holder::this_process(),
+        clock: Arc::new(BootClock),
+        progress,
+        config,
+    })
+}
+
+/// Puts together what `ledger rebuild` needs.
+pub async fn rebuild(target: &TargetJob, lease: &LeaseArgs, cache: Option<PathBuf>) -> Result<Rebuild, CliError> {
+    let store = connect(&target.store, &target.export_path.bucket).await?;
+    let status_store = if target.status_path().bucket == target.export_path.bucket {
+        Arc::clone(&store)
+    } else {
+        connect(&target.store, &target.status_path().bucket).await?
+    };
+    Ok(Rebuild {
+        store,
+        status_store,
+        export_path: target.export_path.clone(),
+        status_path: target.status_path().clone(),
+        lease_ttl: lease.lease_ttl,
+        lock_wait: lease.lock_wait,
+        holder: Holder::this_process(),
+        clock: Arc::new(BootClock),
+        retry: RetryConfig::default(),
+        counts: Arc::default(),
+        cache,
+    })
+}
+
+/// The stores of an export path and of its status path; often the same.
+pub struct Stores {
+    pub data: Arc<dyn Store>,
+    pub status: Arc<dyn Store>,
+}
+
+/// Sets up the way to what a command looks at; requests that fail are sent again.
+pub async fn connect_both(target: &TargetJob) -> Result<Stores, CliError> {
+    let data = connect_retrying(&target.store, &target.export_path.bucket).await?;
+    let status_bucket = &target.status_path().bucket;
+    let status = if *status_bucket == target.export_path.bucket {
+        Arc::clone(&data)
+    } else {
+        connect_retrying(&target.store, status_bucket).await?
+    };
+    Ok(Stores { data, status })
+}
+
+/// Sets up the way to a bucket; requests that fail are sent again.
+pub async fn connect_retrying(job: &StoreJob, bucket: &Bucket) -> Result<Arc<dyn Store>, CliError> {
+    let limiter = Arc::new(Limiter::new(job.concurrency));
+    Ok(Arc::new(Retrying::new(
+        connect(job, bucket).await?,
+        Some(limiter),
+        Arc::default(),
+    )))
+}
+
+/// Sets up the way to a bucket, for single requests.
+pub async fn connect(job: &StoreJob, bucket: &Bucket) -> Result<Arc<dyn Store>, CliError> {
+    let args = &job.args;
+    let config = S3Config {
+        region: args.region.clone(),
+        profile: args.profile.clone(),
+        endpoint_url: args.endpoint_url.clone(),
+        addressing: match args.addressing {
+            flags::Addressing::Auto => Addressing::Auto,
+            flags::Addressing::Path => Addressing::Path,
+            flags::Addressing::Virtual => Addressing::Virtual,
+        },
+        request_payer: args.request_payer,
+        expected_bucket_owner: args.expected_bucket_owner.clone(),
+        sse: args.sse.clone(),
+        sse_kms_key_id: args.sse_kms_key_id.clone(),
+        concurrency: job.concurrency,
+        proxy: ProxyConfig {
+            https: job.network.https_proxy.clone(),
+            http: job.network.http_proxy.clone(),
+            no_proxy: job.network.no_proxy.clone(),
+        },
+        ca_bundle: job.network.ca_bundle.clone(),
+        ..S3Config::new(bucket.clone())
+    };
+    Ok(Arc::new(S3Store::connect(config).await?))
+}
