@@ -223,7 +223,8 @@ impl Numbers {
     }
 
     fn path(&mut self) -> u8 {
-        self.byte(PATHS.len() as u64)
+        // Some more often than others, so that what is written meets what stands there.
+        if self.chance(60) { 1 + self.byte(5) } else { self.byte(PATHS.len() as u64) }
     }
 
     fn edit(&mut self) -> Edit {
@@ -250,8 +251,8 @@ impl Numbers {
         At::Step(step, self.byte(most))
     }
 
-    fn fault(&mut self) -> Fault {
-        match self.below(10) {
+    fn fault(&mut self, can_land_late: bool) -> Fault {
+        match self.below(if can_land_late { 10 } else { 9 }) {
             0 => Fault::FailBefore,
             1 => Fault::FailAfter,
             2 | 3 => Fault::LostReply,
@@ -273,16 +274,19 @@ impl Numbers {
         }
     }
 
-    fn trouble(&mut self, guards_all: bool) -> Trouble {
+    fn trouble(&mut self, kind: Kind) -> Trouble {
+        let guards_all = kind.guards_all();
+        // What lands late is fenced by its condition, or not at all.
+        let can_land_late = kind != Kind::Unguarded;
         let at = self.at();
         match self.below(20) {
             0..5 => Trouble::None,
             5..9 => Trouble::Crash { at, after: self.chance(50), here: self.chance(50) },
-            9..12 => {
+            9..12 if can_land_late => {
                 let seconds = [10, 70, 400, 1_200][self.below(4) as usize];
                 Trouble::CrashLate { at, seconds, here: self.chance(50) }
             }
-            12..15 => Trouble::Faults { at, times: [1, 1, 3, 8][self.below(4) as usize], fault: self.fault() },
+            12..15 => Trouble::Faults { at, times: [1, 1, 3, 8][self.below(4) as usize], fault: self.fault(can_land_late) },
             15..18 if guards_all => {
                 Trouble::Pause { at, seconds: [62, 90, 130][self.below(3) as usize], edit: self.edit() }
             }
@@ -308,7 +312,7 @@ impl Numbers {
         match self.below(100) {
             0..26 => Op::Commit(self.edits()),
             26..30 => Op::SetHead(self.byte(8)),
-            30..72 => Op::Export(self.trouble(guards_all)),
+            30..72 => Op::Export(self.trouble(kind)),
             72..76 if guards_all => Op::Race(u16::try_from(self.below(1 << 16)).expect("below")),
             76..83 => Op::Outside(self.meddle()),
             83..87 => {
