@@ -89,6 +89,22 @@ pub enum Trouble {
     Meddled { at: At, meddle: Meddle },
 }
 
+impl Trouble {
+    /// Whether a run must come through as if nothing had been: one request that is slow, or fails for a passing
+    /// reason, is sent again.
+    pub fn is_mild(self) -> bool {
+        match self {
+            Self::Faults { times: 1, fault, .. } => match fault {
+                Fault::FailBefore | Fault::FailAfter | Fault::LostReply | Fault::Cut | Fault::Throttled => true,
+                Fault::Slow(seconds) | Fault::SlowReply(seconds) => seconds < 30,
+                Fault::Denied | Fault::LandsLate(_) => false,
+            },
+            Self::None => true,
+            _ => false,
+        }
+    }
+}
+
 /// What a file of the source does when it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileTrouble {
@@ -307,6 +323,42 @@ impl Numbers {
         }
     }
 
+    /// What dice alone would hardly bring together: something lands late when the branch has moved on.
+    fn story(&mut self) -> Vec<Op> {
+        let (here, late) = (self.chance(50), [70, 80, 400][self.below(3) as usize]);
+        let dies_at = |at| Op::Export(Trouble::CrashLate { at, seconds: late, here });
+        match self.below(3) {
+            // An object that nobody wants any more.
+            0 => vec![
+                Op::Commit([Edit::Put(self.path(), 4), Edit::Put(self.path(), 3), self.edit()]),
+                dies_at(At::Step(7, self.byte(4))),
+                Op::SetHead(self.byte(8)),
+                Op::Advance(61),
+            ],
+            // A root, in the middle of the next run.
+            1 => vec![
+                Op::Commit(self.edits()),
+                dies_at(At::Step(if self.chance(70) { 5 } else { 9 }, 0)),
+                Op::Advance(61),
+                Op::Commit(self.edits()),
+                Op::Export(Trouble::Faults {
+                    at: At::Step(3 + self.byte(5), 0),
+                    times: 1,
+                    fault: Fault::SlowReply(25),
+                }),
+            ],
+            // An object of theirs, where the next commit wants to go.
+            _ => {
+                let path = self.path();
+                vec![
+                    Op::Outside(Meddle::Put(path)),
+                    Op::Commit([Edit::Put(path, self.byte(6)), self.edit(), Edit::Nothing]),
+                    Op::Export(Trouble::None),
+                ]
+            }
+        }
+    }
+
     fn op(&mut self, kind: Kind) -> Op {
         let guards_all = kind.guards_all();
         match self.below(100) {
@@ -349,7 +401,13 @@ impl Case {
             ops.extend([Op::Config(numbers.change()), Op::Export(Trouble::None)]);
         }
         let length = 4 + numbers.below(8);
-        ops.extend((0..length).map(|_| numbers.op(kind)));
+        for _ in 0..length {
+            if kind != Kind::Unguarded && numbers.chance(8) {
+                ops.extend(numbers.story());
+            } else {
+                ops.push(numbers.op(kind));
+            }
+        }
         Self { kind, tells_changes: numbers.chance(70), git_ids: numbers.chance(50), ops }
     }
 
