@@ -10,9 +10,9 @@
 
 pub mod model;
 pub mod progress;
-pub mod limits;
 pub mod clock;
 pub mod switches;
+pub mod limits;
 pub mod spool;
 pub mod source;
 pub mod store;

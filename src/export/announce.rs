@@ -35,7 +35,6 @@ impl Session<'_> {
     ) -> Result<Announced, Stop> {
         let (exporter, config) = (self.exporter, &self.exporter.config);
         exporter.progress.phase(Phase::Announce);
-        exporter.progress.started(self.run, commit);
         if !is_out(Switch::IntentsBeforeDirty) {
             self.write_intents(plan, capabilities).await?;
         }

@@ -95,9 +95,10 @@ impl Trouble {
     pub fn is_mild(self) -> bool {
         match self {
             Self::Faults { times: 1, fault, .. } => match fault {
-                Fault::FailBefore | Fault::FailAfter | Fault::LostReply | Fault::Cut | Fault::Throttled => true,
+                Fault::FailBefore | Fault::FailAfter | Fault::LostReply | Fault::Throttled => true,
                 Fault::Slow(seconds) | Fault::SlowReply(seconds) => seconds < 30,
-                Fault::Denied | Fault::LandsLate(_) => false,
+                // The body of a reply that breaks off is not asked for again.
+                Fault::Cut | Fault::Denied | Fault::LandsLate(_) => false,
             },
             Self::None => true,
             _ => false,

@@ -243,6 +243,7 @@ impl World {
         };
         let hit = running.wire.hit();
         let late = std::mem::take(&mut *running.wire.late.lock().unwrap());
+        let landed = late.iter().map(|(_, after)| *after).max().unwrap_or_default();
         self.judge.note_late(late);
         let mut takers = Vec::new();
         match trouble {
@@ -269,7 +270,7 @@ impl World {
         self.expect_end(&end, trouble, is_calm)?;
         if !is_calm {
             // Nobody gave the lease back, perhaps.
-            self.lease_free_at = Instant::now() + TTL + Duration::from_secs(2);
+            self.lease_free_at = Instant::now() + landed + TTL + Duration::from_secs(2);
         }
         let by: Vec<u32> = std::iter::once(running.by).chain(takers).collect();
         self.judge.after_run(&by, &end, is_calm, &self.asked).await
@@ -361,6 +362,7 @@ impl World {
         }
         self.judge.clear_the_way(&self.asked).await?;
         sleep(TTL + Duration::from_secs(2)).await;
+        tokio::time::sleep_until(self.lease_free_at).await;
         self.must_succeed("the first clean run").await?;
         sleep(Duration::from_secs(31 * 60)).await;
         self.judge.clear_the_way(&self.asked).await?;
