@@ -43,6 +43,8 @@ pub enum Switch {
     AbortDeadUploads,
     /// Dead runs are kept in mind until nothing of them can land any more.
     UnsettledKept,
+    /// A failed run of which nobody knows what it did is named in the root like a dead one.
+    DoubtfulRunNamed,
     /// There is something to do as long as a dead run was not looked at for the last time.
     OverdueIsWork,
     /// The lease is taken only as it was seen.

@@ -269,7 +269,11 @@ impl Session<'_> {
         let now = self.store_now();
         root.unsettled.retain(|one| !inherited.overdue.contains(&one.run));
         let until = now + UNSETTLED_FOR;
-        let timed_out = own.filter(|_| self.timed_out());
+        // What failed may have been done all the same: the next run looks at all that this one meant to do.
+        let in_doubt = own
+            .clone()
+            .filter(|_| failed && self.is_in_doubt() && !is_out(Switch::DoubtfulRunNamed));
+        let timed_out = own.filter(|_| self.timed_out() && in_doubt.is_none());
         root.unsettled.extend(
             inherited
                 .dead
@@ -282,7 +286,7 @@ impl Session<'_> {
         root.generation += 1;
         if failed {
             root.commit = None;
-            root.state = State::Dirty(Vec::new());
+            root.state = State::Dirty(in_doubt.into_iter().collect());
         } else {
             root.commit = Some(run.commit.clone());
             root.state = State::Clean;
@@ -420,7 +424,10 @@ impl Session<'_> {
     /// Step 11: what no root names any more. What fails here is left for the next run.
     async fn clean_up(&self, root: &Root) {
         let ranges: BTreeSet<String> = root.ranges.iter().map(|range: &RangeRef| range.name.clone()).collect();
-        let runs: BTreeSet<RunId> = root.unsettled.iter().map(|one| one.run.run).collect();
+        let mut runs: BTreeSet<RunId> = root.unsettled.iter().map(|one| one.run.run).collect();
+        if let State::Dirty(in_doubt) = &root.state {
+            runs.extend(in_doubt.iter().map(|run| run.run));
+        }
         if let Err(error) = cleanup(&*self.ledger_store, &self.folder, &root.store, &ranges, &runs).await {
             tracing::warn!(%error, "old files of the ledger could not be deleted; a later run does it");
         }

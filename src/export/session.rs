@@ -90,6 +90,13 @@ impl<'a> Session<'a> {
             .any(|store| store.timed_out_writes().load(Ordering::Relaxed))
     }
 
+    /// Whether a write of this run ended without saying what it did.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.fenced
+            .iter()
+            .any(|store| store.doubtful_writes().load(Ordering::Relaxed))
+    }
+
     /// What the store can do: as the root says, or as a probe finds.
     pub(super) async fn capabilities(&self, loaded: Option<&Loaded>) -> Result<Capabilities, ExportError> {
         if let Some(loaded) = loaded {

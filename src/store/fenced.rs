@@ -127,6 +127,7 @@ pub struct Fenced {
     deadline: Duration,
     ledger: Prefix,
     timed_out_writes: Arc<AtomicBool>,
+    doubtful_writes: Arc<AtomicBool>,
 }
 
 impl Fenced {
@@ -142,6 +143,7 @@ impl Fenced {
             deadline,
             ledger,
             timed_out_writes: Arc::default(),
+            doubtful_writes: Arc::default(),
         }
     }
 
@@ -149,6 +151,12 @@ impl Fenced {
     /// half hour, so the run must record itself as unsettled.
     pub fn timed_out_writes(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.timed_out_writes)
+    }
+
+    /// Whether a write that readers could see has ended so far without saying what it did: with no reply, or with
+    /// an error of the store behind which it may have been done. A later try may have cleared that up.
+    pub fn doubtful_writes(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.doubtful_writes)
     }
 
     async fn write<T>(
@@ -190,11 +198,14 @@ impl Fenced {
             Ok(None) | Err(_) => Err(failed(StoreErrorKind::NoReply)),
         };
         if let Err(error) = &outcome
-            && error.kind == StoreErrorKind::NoReply
+            && error.kind.is_ambiguous()
             && is_seen_by_readers(request)
             && key.is_none_or(|key| !key.as_str().starts_with(self.ledger.as_str()))
         {
-            self.timed_out_writes.store(true, Ordering::Relaxed);
+            self.doubtful_writes.store(true, Ordering::Relaxed);
+            if error.kind == StoreErrorKind::NoReply {
+                self.timed_out_writes.store(true, Ordering::Relaxed);
+            }
         }
         outcome
     }

@@ -8,6 +8,7 @@ mod env;
 mod judge;
 mod logs;
 mod ops;
+mod regressions;
 mod switches;
 mod wire;
 mod world;

@@ -52,6 +52,7 @@ missed! {
     dead_runs_that_nobody_settles_are_noticed: SettleDeadRuns within 2000,
     uploads_that_nobody_aborts_are_noticed: AbortDeadUploads within 2000,
     forgotten_runs_are_noticed: UnsettledKept within 2000,
+    a_failed_run_that_nobody_looks_after_is_noticed: DoubtfulRunNamed within 2000,
     overdue_runs_that_nobody_looks_for_are_noticed: OverdueIsWork within 2000,
     a_lease_taken_by_two_is_noticed: LeaseGuard within 2000,
     writes_without_a_lease_are_noticed: FenceByLease within 2000,

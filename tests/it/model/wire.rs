@@ -210,7 +210,9 @@ impl FaultScript for Script {
             Some(At::Step(wanted, number)) => usize::from(wanted) == step && before >= number,
         };
         if (begun || here) && wire.left.load(Ordering::SeqCst) > 0 {
-            wire.left.fetch_sub(1, Ordering::SeqCst);
+            // A store that answers a probe wrongly throughout is taken for one that can do less, as it must be.
+            let spent = if step == 1 { wire.left.load(Ordering::SeqCst) } else { 1 };
+            wire.left.fetch_sub(spent, Ordering::SeqCst);
             wire.hit.lock().unwrap().get_or_insert(step);
             return wire.strike(call);
         }
