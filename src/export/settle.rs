@@ -199,11 +199,9 @@ fn from_listing(
         .iter()
         .rev()
         .find(|run| done.get(&(run.run, path.clone())) == Some(etag))?;
-    let content = meant
-        .iter()
-        .find(|intended| intended.run == by.run)?
-        .content
-        .primary()?;
+    // A later run may have written the same bytes with other headers, which an etag does not show.
+    let last = meant.last().filter(|last| last.run == by.run)?;
+    let content = last.content.primary()?;
     Some(FoundObject::Object {
         etag: etag.clone(),
         size: *size,

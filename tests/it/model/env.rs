@@ -14,6 +14,9 @@ use lakesync::store::memory::MemoryStore;
 
 use super::ops::{Case, Edit, Meddle, PATHS, content};
 
+/// How many more files a big tree has: a change of headers then writes more than settling looks at one by one.
+const FILLERS: u32 = 66;
+
 /// A tree: what bytes each path has.
 pub type Tree = BTreeMap<RelPath, Bytes>;
 
@@ -35,6 +38,7 @@ pub struct Env {
     pub source: MemorySource,
     pub prefix: Prefix,
     is_flat: bool,
+    pub is_big: bool,
     state: Mutex<EnvState>,
 }
 
@@ -63,6 +67,7 @@ impl Env {
             source: MemorySource::new("memory:branch#main").with_content(ids).with_changes(case.tells_changes),
             prefix: Prefix::new("out/"),
             is_flat: case.kind.is_flat(),
+            is_big: case.is_big,
             state: Mutex::default(),
         }
     }
@@ -97,6 +102,11 @@ impl Env {
         }
         // An empty tree is refused by a guard that has tests of its own.
         put(&mut tree, path(0), Bytes::from_static(b"kept"));
+        if self.is_big {
+            for number in 0..FILLERS {
+                put(&mut tree, RelPath::new(format!("z/{number:02}")).unwrap(), format!("z{number}").into());
+            }
+        }
         let files: MemoryTree =
             tree.iter().map(|(path, bytes)| (path.clone(), MemoryFile::new(bytes.clone()))).collect();
         let id = self.source.commit(files);

@@ -206,6 +206,8 @@ pub struct Case {
     pub tells_changes: bool,
     /// Whether content ids are Git's, or BLAKE3's.
     pub git_ids: bool,
+    /// Whether the tree is so big, and the store so slow, that listings pay and done records are written.
+    pub is_big: bool,
     pub ops: Vec<Op>,
 }
 
@@ -328,7 +330,17 @@ impl Numbers {
     fn story(&mut self) -> Vec<Op> {
         let (here, late) = (self.chance(50), [70, 80, 400][self.below(3) as usize]);
         let dies_at = |at| Op::Export(Trouble::CrashLate { at, seconds: late, here });
-        match self.below(3) {
+        match self.below(4) {
+            // A write that is done and fails all the same, whoever asks.
+            3 => vec![
+                Op::Commit([Edit::Put(self.path(), 4), self.edit(), self.edit()]),
+                Op::Export(Trouble::Faults {
+                    at: At::Step(7, self.byte(4)),
+                    times: 8,
+                    fault: if self.chance(50) { Fault::FailAfter } else { Fault::LostReply },
+                }),
+                Op::SetHead(self.byte(8)),
+            ],
             // An object that nobody wants any more.
             0 => vec![
                 Op::Commit([Edit::Put(self.path(), 4), Edit::Put(self.path(), 3), self.edit()]),
@@ -409,7 +421,7 @@ impl Case {
                 ops.push(numbers.op(kind));
             }
         }
-        Self { kind, tells_changes: numbers.chance(70), git_ids: numbers.chance(50), ops }
+        Self { kind, tells_changes: numbers.chance(70), git_ids: numbers.chance(50), is_big: numbers.chance(8), ops }
     }
 
     /// The same case without one of its ops.
@@ -424,10 +436,11 @@ impl Case {
         let ops: Vec<String> = self.ops.iter().map(|op| format!("        {op:?},\n")).collect();
         format!(
             "#[test]\nfn regression_NAME() {{\n    check(&Case {{\n        kind: Kind::{:?},\n        \
-             tells_changes: {},\n        git_ids: {},\n        ops: vec![\n{}        ],\n    }});\n}}",
+             tells_changes: {},\n        git_ids: {},\n        is_big: {},\n        ops: vec![\n{}        ],\n    }});\n}}",
             self.kind,
             self.tells_changes,
             self.git_ids,
+            self.is_big,
             ops.concat()
         )
     }

@@ -216,6 +216,9 @@ impl FaultScript for Script {
             wire.hit.lock().unwrap().get_or_insert(step);
             return wire.strike(call);
         }
+        if wire.env.is_big && step == 7 && call.kind.is_write() {
+            return WireFault::Delay(Duration::from_millis(600));
+        }
         match &wire.jitter {
             Some(numbers) => WireFault::Delay(Duration::from_millis(numbers.lock().unwrap().below(12))),
             None => WireFault::None,
