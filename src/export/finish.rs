@@ -27,7 +27,7 @@ use super::prepare::{Prepared, Reads};
 use super::report::{Counts, Failure, Outcome, Report};
 use super::run::{Stop, unguarded};
 use super::session::{Inherited, Session};
-use super::settle::Settler;
+use super::settle::{Settler, abort_all_uploads};
 
 /// How long a request that was sent may land after its run is over: 15 minutes for which its signature is
 /// good, and 15 for which a store may take a wrong clock for a right one.
@@ -121,6 +121,8 @@ impl Session<'_> {
             ledger_objects: 0,
         };
         let aborted = settler.abort_uploads(&runs).await?;
+        // A root that landed late ends all probing, perhaps after a probe that died.
+        abort_all_uploads(&*self.ledger_store, &self.folder.probes()).await?;
         if aborted > 0 {
             tracing::info!(aborted, "multipart uploads of dead runs were aborted");
         }

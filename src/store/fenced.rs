@@ -148,7 +148,7 @@ impl Fenced {
     }
 
     /// Whether a write that readers could see has ended without a reply so far: it may land within the next
-    /// half hour, so the run must record itself as unsettled.
+    /// half hour, so the run must record itself as unsettled. So it must where an upload may be left.
     pub fn timed_out_writes(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.timed_out_writes)
     }
@@ -198,16 +198,27 @@ impl Fenced {
             Ok(None) | Err(_) => Err(failed(StoreErrorKind::NoReply)),
         };
         if let Err(error) = &outcome
-            && error.kind.is_ambiguous()
-            && is_seen_by_readers(request)
             && key.is_none_or(|key| !key.as_str().starts_with(self.ledger.as_str()))
         {
-            self.doubtful_writes.store(true, Ordering::Relaxed);
-            if error.kind == StoreErrorKind::NoReply {
+            let is_done_perhaps = is_seen_by_readers(request) && error.kind.is_ambiguous();
+            let is_left = leaves_upload(request, &error.kind);
+            if is_done_perhaps || is_left {
+                self.doubtful_writes.store(true, Ordering::Relaxed);
+            }
+            if (is_done_perhaps && error.kind == StoreErrorKind::NoReply) || is_left {
                 self.timed_out_writes.store(true, Ordering::Relaxed);
             }
         }
         outcome
+    }
+}
+
+/// Whether an upload may be left of which nobody knows, or that somebody must give up later.
+fn leaves_upload(request: RequestKind, kind: &StoreErrorKind) -> bool {
+    match request {
+        RequestKind::CreateUpload => kind.is_ambiguous(),
+        RequestKind::AbortUpload => true,
+        _ => false,
     }
 }
 

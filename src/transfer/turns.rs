@@ -132,16 +132,20 @@ async fn carry_out_turn(
     stopped.map_or(Ok(failed), Err)
 }
 
+/// Steps of one turn with their numbers.
+type NumberedSteps<'a> = Box<dyn Iterator<Item = Result<(u64, Step), SpoolError>> + Send + 'a>;
+
 /// The steps of a turn, each with its number among them, in the order in which they are taken.
 ///
 /// Sequential deletes go last object first, as they were written first object first. There are as many of them as
 /// commit files of table logs go away, so they are held.
-fn steps_of(
-    plan: &Plan,
-    turn: Turn,
-) -> Result<Box<dyn Iterator<Item = Result<(u64, Step), SpoolError>> + Send + '_>, SpoolError> {
+fn steps_of(plan: &Plan, turn: Turn) -> Result<NumberedSteps<'_>, SpoolError> {
     let of_turn = move |step: &Result<Step, SpoolError>| step.as_ref().map_or(true, |step| step.turn == turn);
-    let steps = plan.steps().filter(of_turn).zip(0..).map(|(step, number)| Ok((number, step?)));
+    let steps = plan
+        .steps()
+        .filter(of_turn)
+        .zip(0..)
+        .map(|(step, number)| Ok((number, step?)));
     if turn.is_delete() && turn.is_sequential() {
         let steps: Vec<_> = steps.collect::<Result<_, SpoolError>>()?;
         return Ok(Box::new(steps.into_iter().rev().map(Ok)));

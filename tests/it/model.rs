@@ -4,6 +4,8 @@
 //! A failing case prints as a test that can be pasted into `model/regressions.rs`. More cases:
 //! `LAKESYNC_MODEL_CASES=100000 LAKESYNC_MODEL_SEED=7 cargo test --test it model`.
 
+#![allow(clippy::print_stderr, reason = "what was tried is worth reading beside the verdict")]
+
 mod env;
 mod judge;
 mod logs;
@@ -22,13 +24,17 @@ use self::wire::STEPS;
 use self::world::{Tally, World};
 
 /// How many cases a usual test run has: some seconds of them.
-const CASES: u64 = 2_000;
+const CASES: u64 = 3_000;
 
 /// Carries out a case; `strict`: writes without a condition are faults by themselves.
 fn try_case(case: &Case, strict: bool) -> Result<Tally, String> {
     fastrand::seed(7);
     let run = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let mut world = World::new(case, strict);
             world.run(case).await.map(|()| world.tally)
@@ -57,14 +63,19 @@ fn shrink(case: &Case, strict: bool) -> (Case, String) {
 }
 
 fn number_from_env<T: FromStr>(name: &str, usual: T) -> T {
-    std::env::var(name).ok().map_or(usual, |text| text.parse().ok().expect("a number"))
+    std::env::var(name)
+        .ok()
+        .map_or(usual, |text| text.parse().ok().expect("a number"))
 }
 
 /// Failures by what they say, numbers left out: one case of each kind is enough.
 fn kind_of(why: &str) -> String {
     let last = why.rsplit(": ").next().unwrap_or(why);
     let is_name = |word: &&str| word.chars().any(|letter| letter.is_ascii_digit() || letter == '/');
-    last.split(' ').filter(|word| !is_name(word)).collect::<Vec<_>>().join(" ")
+    last.split(' ')
+        .filter(|word| !is_name(word))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[test]
@@ -81,7 +92,10 @@ fn whatever_happens_the_promises_hold() {
             Err(why) => {
                 failures.entry(kind_of(&why)).or_insert_with(|| {
                     let (smallest, smallest_why) = shrink(&case, true);
-                    format!("seed {seed}: {why}\nsmallest: {smallest_why}\n\n{}\n", smallest.as_test())
+                    format!(
+                        "seed {seed}: {why}\nsmallest: {smallest_why}\n\n{}\n",
+                        smallest.as_test()
+                    )
                 });
             }
         }
@@ -91,7 +105,11 @@ fn whatever_happens_the_promises_hold() {
     }
     let failures: Vec<String> = failures.into_values().collect();
     assert!(failures.is_empty(), "{total:?}\n{}", failures.join("\n"));
-    assert!(total.exported > 0 && total.unchanged > 0 && total.failed > 0 && total.lost > 0, "{total:?}");
+    assert!(
+        total.exported > 0 && total.unchanged > 0 && total.failed > 0 && total.lost > 0,
+        "{total:?}"
+    );
+    eprintln!("{cases} cases from seed {first}: {total:?}");
     if cases >= CASES {
         for step in 1..STEPS {
             assert!(total.crashes[step] > 0, "no run was killed at step {step}: {total:?}");

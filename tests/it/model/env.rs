@@ -27,7 +27,9 @@ pub fn path(number: u8) -> RelPath {
 /// Whether one of two paths is a folder of the other, or they are one.
 pub fn in_the_way(one: &RelPath, other: &RelPath) -> bool {
     let is_below = |low: &RelPath, high: &RelPath| {
-        low.as_bytes().strip_prefix(high.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
+        low.as_bytes()
+            .strip_prefix(high.as_bytes())
+            .is_some_and(|rest| rest.first() == Some(&b'/'))
     };
     one == other || is_below(one, other) || is_below(other, one)
 }
@@ -61,10 +63,16 @@ pub struct EnvState {
 impl Env {
     pub fn new(case: &Case) -> Self {
         let store = MemoryStore::new("bucket".parse::<Bucket>().unwrap(), case.kind.capabilities());
-        let ids = if case.git_ids { ContentKind::Git } else { ContentKind::Blake3 };
+        let ids = if case.git_ids {
+            ContentKind::Git
+        } else {
+            ContentKind::Blake3
+        };
         Self {
             store,
-            source: MemorySource::new("memory:branch#main").with_content(ids).with_changes(case.tells_changes),
+            source: MemorySource::new("memory:branch#main")
+                .with_content(ids)
+                .with_changes(case.tells_changes),
             prefix: Prefix::new("out/"),
             is_flat: case.kind.is_flat(),
             is_big: case.is_big,
@@ -91,7 +99,11 @@ impl Env {
 
     pub fn head_tree(&self) -> Tree {
         let state = self.state();
-        state.head.as_ref().map(|head| state.trees[head].clone()).unwrap_or_default()
+        state
+            .head
+            .as_ref()
+            .map(|head| state.trees[head].clone())
+            .unwrap_or_default()
     }
 
     /// Makes a commit of the head and some edits.
@@ -104,11 +116,17 @@ impl Env {
         put(&mut tree, path(0), Bytes::from_static(b"kept"));
         if self.is_big {
             for number in 0..FILLERS {
-                put(&mut tree, RelPath::new(format!("z/{number:02}")).unwrap(), format!("z{number}").into());
+                put(
+                    &mut tree,
+                    RelPath::new(format!("z/{number:02}")).unwrap(),
+                    format!("z{number}").into(),
+                );
             }
         }
-        let files: MemoryTree =
-            tree.iter().map(|(path, bytes)| (path.clone(), MemoryFile::new(bytes.clone()))).collect();
+        let files: MemoryTree = tree
+            .iter()
+            .map(|(path, bytes)| (path.clone(), MemoryFile::new(bytes.clone())))
+            .collect();
         let id = self.source.commit(files);
         let mut state = self.state();
         state.commits.push(id.clone());
@@ -141,7 +159,8 @@ impl Env {
                 let key = self.key(&path);
                 let others = self.store.objects();
                 let blocked = |other: &ObjectKey| {
-                    self.path_of(other).is_some_and(|other| other != path && in_the_way(&other, &path))
+                    self.path_of(other)
+                        .is_some_and(|other| other != path && in_the_way(&other, &path))
                 };
                 if self.is_flat && others.keys().any(blocked) {
                     return;
@@ -260,7 +279,8 @@ impl Source for Selected {
     }
 
     async fn tree(&self, at: &CommitId) -> Result<EntryStream, SourceError> {
-        self.select(self.inner.tree(at).await?, |entry: &Entry| &entry.path).await
+        self.select(self.inner.tree(at).await?, |entry: &Entry| &entry.path)
+            .await
     }
 
     async fn changes(&self, from: &CommitId, to: &CommitId) -> Result<Option<Stream<Item<Change>>>, SourceError> {

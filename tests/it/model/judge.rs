@@ -64,9 +64,14 @@ pub fn wanted(tree: &Tree, asked: &Asked) -> Tree {
         .map(|(path, bytes)| (path.clone(), bytes.clone()))
         .collect();
     if asked.markers {
-        let folders: BTreeSet<Vec<u8>> =
-            wanted.keys().flat_map(|path| path.folders().map(<[u8]>::to_vec).collect::<Vec<_>>()).collect();
-        for folder in folders.iter().filter(|folder| [&b"t"[..], b"d/e"].contains(&&folder[..])) {
+        let folders: BTreeSet<Vec<u8>> = wanted
+            .keys()
+            .flat_map(|path| path.folders().map(<[u8]>::to_vec).collect::<Vec<_>>())
+            .collect();
+        for folder in folders
+            .iter()
+            .filter(|folder| [&b"t"[..], b"d/e"].contains(&&folder[..]))
+        {
             let path = RelPath::new([folder, &b"/"[..], MARKER_NAME.as_bytes()].concat()).unwrap();
             wanted.entry(path).or_default();
         }
@@ -94,7 +99,10 @@ impl Judge {
         let now = Instant::now();
         let is_of_probe = |key: &ObjectKey| key.as_str().starts_with("out/_lakesync/probe/");
         self.had_late_probe |= late.iter().any(|(key, _)| key.as_ref().is_some_and(is_of_probe));
-        self.late.extend(late.into_iter().map(|(key, after)| Late { key, lands_at: now + after }));
+        self.late.extend(late.into_iter().map(|(key, after)| Late {
+            key,
+            lands_at: now + after,
+        }));
     }
 
     /// Looks at everything while no exporter is at work.
@@ -113,12 +121,16 @@ impl Judge {
     }
 
     pub async fn after_run(&mut self, by: &[u32], end: &End, is_calm: bool, asked: &Asked) -> Verdict {
-        let logs = Logs { log: self.env.store.log(), env: &self.env, is_flat: self.kind.is_flat() };
+        let logs = Logs {
+            log: self.env.store.log(),
+            env: &self.env,
+            is_flat: self.kind.is_flat(),
+        };
         self.attempted.insert(self.env.head());
         let head_tree = self.wanted_of(&self.env.head(), asked);
         for by in by {
             let report = match end {
-                End::Over(Ok(report)) if by == &logs.last_writer() => Some(report),
+                Some(Ok(report)) if by == &logs.last_writer() => Some(report),
                 _ => None,
             };
             check_order(&logs, *by, report, &head_tree)?;
@@ -126,11 +138,11 @@ impl Judge {
         if self.kind != Kind::Unguarded {
             check_one_writer(&logs, by)?;
         }
-        if is_calm && matches!(end, End::Over(Ok(_))) {
+        if is_calm && matches!(end, Some(Ok(_))) {
             self.check_economy(&logs, by[0], &head_tree, asked)?;
         }
         let after = self.look_at_bucket().await?;
-        if is_calm && let (End::Over(Ok(report)), Some(after)) = (end, &after) {
+        if is_calm && let (Some(Ok(report)), Some(after)) = (end, &after) {
             self.check_ledger(after, report)?;
         }
         Ok(())
@@ -148,9 +160,17 @@ impl Judge {
         self.forgive_what_was_mended(&objects, ledger.as_ref());
         let statuses = self.read_statuses(&objects)?;
         for status in &statuses {
-            let offered = self.env.state().offered.iter().any(|commit| commit.as_str() == status.commit);
+            let offered = self
+                .env
+                .state()
+                .offered
+                .iter()
+                .any(|commit| commit.as_str() == status.commit);
             if status.state == "success" && !offered {
-                return Err(format!("{} calls the skipped commit {} a success", status.name, status.commit));
+                return Err(format!(
+                    "{} calls the skipped commit {} a success",
+                    status.name, status.commit
+                ));
             }
         }
         match (statuses.last(), &ledger) {
@@ -182,7 +202,9 @@ impl Judge {
 
     async fn read_ledger(&self) -> Verdict<Option<Ledger>> {
         let folder = LedgerFolder::of(&self.env.prefix);
-        let loaded = load_root(&self.env.store, &folder).await.map_err(|error| format!("the root: {error}"))?;
+        let loaded = load_root(&self.env.store, &folder)
+            .await
+            .map_err(|error| format!("the root: {error}"))?;
         let Some(loaded) = loaded else { return Ok(None) };
         let reader = LedgerReader::new(Arc::new(self.env.store.clone()), folder, None);
         let records: Vec<Record> = reader
@@ -190,7 +212,10 @@ impl Judge {
             .try_collect()
             .await
             .map_err(|error| format!("the root names ranges that cannot be read: {error}"))?;
-        let records = records.into_iter().map(|record| (record.path.clone(), record)).collect();
+        let records = records
+            .into_iter()
+            .map(|record| (record.path.clone(), record))
+            .collect();
         Ok(Some(Ledger { loaded, records }))
     }
 
@@ -198,7 +223,9 @@ impl Judge {
     fn take_note(&mut self, ledger: Option<&Ledger>) {
         let Some(Ledger { loaded, .. }) = ledger else { return };
         let root = &loaded.root;
-        let Some(commit) = root.commit.as_ref().filter(|_| root.state == State::Clean) else { return };
+        let Some(commit) = root.commit.as_ref().filter(|_| root.state == State::Clean) else {
+            return;
+        };
         // The generation of a swap that only forgets unsettled runs is new, too; the fingerprint is not.
         if self.clean_at != Some(root.generation) {
             self.clean_at = Some(root.generation);
@@ -209,7 +236,9 @@ impl Judge {
 
     /// Late requests and tampered objects are forgiven until a run has mended what they did.
     fn forgive_what_was_mended(&mut self, objects: &BTreeMap<ObjectKey, StoredObject>, ledger: Option<&Ledger>) {
-        let Some(Ledger { loaded, records }) = ledger else { return };
+        let Some(Ledger { loaded, records }) = ledger else {
+            return;
+        };
         if loaded.root.state == State::Clean && loaded.root.unsettled.is_empty() {
             self.late.retain(|late| late.lands_at > Instant::now());
         }
@@ -228,14 +257,20 @@ impl Judge {
     }
 
     fn is_forgiven(&self, key: &ObjectKey) -> bool {
-        self.late.iter().any(|late| late.key.as_ref().is_none_or(|late| late == key))
+        self.late
+            .iter()
+            .any(|late| late.key.as_ref().is_none_or(|late| late == key))
             || self.env.state().tampered.contains(key)
     }
 
     fn read_statuses(&self, objects: &BTreeMap<ObjectKey, StoredObject>) -> Verdict<Vec<Status>> {
         let mut statuses = Vec::new();
         for (key, object) in objects {
-            let Some(name) = key.as_str().strip_prefix("out/").filter(|name| name.starts_with("_STATUS_")) else {
+            let Some(name) = key
+                .as_str()
+                .strip_prefix("out/")
+                .filter(|name| name.starts_with("_STATUS_"))
+            else {
                 continue;
             };
             let text = std::str::from_utf8(&object.bytes).map_err(|error| format!("{name}: {error}"))?;
@@ -248,21 +283,24 @@ impl Judge {
             for record in lines {
                 let record = line(record)?;
                 let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
-                records.insert(RelPath::new(text("path").into_bytes()).unwrap(), ETag::new(&text("etag")));
+                records.insert(
+                    RelPath::new(text("path").into_bytes()).unwrap(),
+                    ETag::new(&text("etag")),
+                );
             }
             let text = |field: &str| head[field].as_str().unwrap_or_default().to_owned();
-            statuses.push(Status { name: name.to_owned(), state: text("status"), commit: text("commit"), records });
+            statuses.push(Status {
+                name: name.to_owned(),
+                state: text("status"),
+                commit: text("commit"),
+                records,
+            });
         }
         Ok(statuses)
     }
 
     /// (a): P1.
-    fn check_success(
-        &self,
-        newest: &Status,
-        ledger: &Ledger,
-        objects: &BTreeMap<ObjectKey, StoredObject>,
-    ) -> Verdict {
+    fn check_success(&self, newest: &Status, ledger: &Ledger, objects: &BTreeMap<ObjectKey, StoredObject>) -> Verdict {
         let says = format!("{} says success for {}", newest.name, newest.commit);
         let root = &ledger.loaded.root;
         let commit = CommitId::new(newest.commit.as_str());
@@ -279,7 +317,9 @@ impl Judge {
             if self.is_forgiven(&key) {
                 continue;
             }
-            let Some(object) = objects.get(&key) else { return Err(format!("{says}, and {key} is not there (P1)")) };
+            let Some(object) = objects.get(&key) else {
+                return Err(format!("{says}, and {key} is not there (P1)"));
+            };
             if object.bytes != *bytes {
                 return Err(format!("{says}, and {key} has other bytes (P1)"));
             }
@@ -318,7 +358,9 @@ impl Judge {
             commits.extend(root.unsettled.iter().map(|one| one.run.commit.clone()));
         }
         for (key, object) in objects {
-            let (Some(path), Some(mark)) = (self.env.path_of(key), &object.meta.headers.mark) else { continue };
+            let (Some(path), Some(mark)) = (self.env.path_of(key), &object.meta.headers.mark) else {
+                continue;
+            };
             let mut hasher = ContentHasher::new(ContentIds::from(mark.content), object.meta.size);
             hasher.update(&object.bytes);
             if hasher.finish().is_none() {
@@ -329,8 +371,10 @@ impl Judge {
             }
             let state = self.env.state();
             let is_marker = path.file_name() == MARKER_NAME.as_bytes() && object.bytes.is_empty();
-            let is_known = |commit: &CommitId| state.trees[commit].get(&path).map(Bytes::len) == Some(object.bytes.len())
-                && state.trees[commit].get(&path) == Some(&object.bytes);
+            let is_known = |commit: &CommitId| {
+                state.trees[commit].get(&path).map(Bytes::len) == Some(object.bytes.len())
+                    && state.trees[commit].get(&path) == Some(&object.bytes)
+            };
             if !is_marker && !commits.iter().any(is_known) {
                 return Err(format!("{key} holds bytes of no commit that is under way"));
             }
@@ -339,13 +383,7 @@ impl Judge {
     }
 
     /// (d): nothing is sent that is there already, and nothing at all where nothing changed.
-    fn check_economy(
-        &self,
-        logs: &Logs<'_>,
-        by: u32,
-        head_tree: &Tree,
-        asked: &Asked,
-    ) -> Verdict {
+    fn check_economy(&self, logs: &Logs<'_>, by: u32, head_tree: &Tree, asked: &Asked) -> Verdict {
         let Some(before) = &self.before else { return Ok(()) };
         let root = &before.loaded.root;
         if root.state != State::Clean || !root.unsettled.is_empty() {
@@ -355,7 +393,10 @@ impl Judge {
         if asked.cache_control == self.asked_of_root.cache_control {
             for (path, record) in &before.records {
                 let key = self.env.key(path);
-                let stands = self.objects_before.get(&key).filter(|object| object.meta.etag == record.etag);
+                let stands = self
+                    .objects_before
+                    .get(&key)
+                    .filter(|object| object.meta.etag == record.etag);
                 let is_same = stands.is_some_and(|object| head_tree.get(path) == Some(&object.bytes));
                 if is_same && !self.is_forgiven(&key) && logs.wrote(by, &key) {
                     return Err(format!("{key} was written although it did not change (P4)"));
@@ -369,13 +410,16 @@ impl Judge {
     fn check_ledger(&self, ledger: &Ledger, report: &Report) -> Verdict {
         let root = &ledger.loaded.root;
         let is_right_state = match report.outcome {
-            Outcome::Failed => root.state == State::Dirty(Vec::new()) && root.commit.is_none(),
+            Outcome::Failed => matches!(root.state, State::Dirty(_)) && root.commit.is_none(),
             Outcome::Exported | Outcome::Unchanged => {
                 root.state == State::Clean && root.commit.as_ref() == Some(&report.commit)
             }
         };
         if !is_right_state {
-            return Err(format!("a run that ended as {:?} left the root {:?} at {:?}", report.outcome, root.state, root.commit));
+            return Err(format!(
+                "a run that ended as {:?} left the root {:?} at {:?}",
+                report.outcome, root.state, root.commit
+            ));
         }
         let objects = self.env.store.objects();
         for (path, record) in &ledger.records {
@@ -419,8 +463,11 @@ impl Judge {
         let wanted = self.wanted_of(&self.env.head(), asked);
         let has_root = self.read_ledger().await?.is_some();
         for (key, object) in self.env.store.objects() {
-            let Some(path) = self.env.path_of(&key).filter(|_| object.meta.headers.mark.is_none()) else { continue };
-            let stands_there = |other: &RelPath| *other == path || (self.kind.has_folders() && in_the_way(&path, other));
+            let Some(path) = self.env.path_of(&key).filter(|_| object.meta.headers.mark.is_none()) else {
+                continue;
+            };
+            let stands_there =
+                |other: &RelPath| *other == path || (self.kind.has_folders() && in_the_way(&path, other));
             if !has_root || wanted.keys().any(stands_there) {
                 self.env.remove_foreign(&key);
             }
@@ -430,7 +477,10 @@ impl Judge {
 
     /// Whether no dead run is to be looked at once more.
     pub async fn is_settled(&self) -> Verdict<bool> {
-        Ok(self.read_ledger().await?.is_some_and(|ledger| ledger.loaded.root.unsettled.is_empty()))
+        Ok(self
+            .read_ledger()
+            .await?
+            .is_some_and(|ledger| ledger.loaded.root.unsettled.is_empty()))
     }
 
     /// Half an hour after everything, nothing is forgiven any more but what others did.
@@ -465,8 +515,11 @@ impl Judge {
     pub async fn expect_clean_folder(&self) -> Verdict {
         let ledger = self.read_ledger().await?.ok_or("there is no root")?;
         let root = &ledger.loaded.root;
-        let ranges: BTreeSet<String> =
-            root.ranges.iter().map(|range| format!("out/_lakesync/ranges/{}", range.name)).collect();
+        let ranges: BTreeSet<String> = root
+            .ranges
+            .iter()
+            .map(|range| format!("out/_lakesync/ranges/{}", range.name))
+            .collect();
         let names: BTreeSet<String> = root.status.names.iter().map(|name| format!("out/{name}")).collect();
         for key in self.env.store.objects().into_keys() {
             let text = key.as_str();

@@ -30,12 +30,17 @@ struct Act {
 impl Logs<'_> {
     /// Whether an exporter wrote a key.
     pub fn wrote(&self, by: u32, key: &ObjectKey) -> bool {
-        self.log.iter().any(|one| one.by == by && one.ok && writes_object(one.kind) && one.key.as_ref() == Some(key))
+        self.log
+            .iter()
+            .any(|one| one.by == by && one.ok && writes_object(one.kind) && one.key.as_ref() == Some(key))
     }
 
     /// Who sent the last request.
     pub fn last_writer(&self) -> u32 {
-        self.log.iter().rfind(|one| one.kind.is_write() && one.by != 0).map_or(0, |one| one.by)
+        self.log
+            .iter()
+            .rfind(|one| one.kind.is_write() && one.by != 0)
+            .map_or(0, |one| one.by)
     }
 
     /// What an exporter did to the tree, cut where it began again under another run id.
@@ -45,8 +50,9 @@ impl Logs<'_> {
         for one in self.log.iter().filter(|one| one.by == by) {
             let key = one.key.as_ref().map_or("", ObjectKey::as_str);
             if one.kind == RequestKind::Put
-                && let Some((next, _)) =
-                    key.strip_prefix("out/_lakesync/runs/").and_then(|rest| rest.split_once("/intents-"))
+                && let Some((next, _)) = key
+                    .strip_prefix("out/_lakesync/runs/")
+                    .and_then(|rest| rest.split_once("/intents-"))
                 && run != Some(next)
             {
                 run = Some(next);
@@ -86,7 +92,10 @@ fn rank(path: &RelPath) -> u8 {
 pub fn check_order(logs: &Logs<'_>, by: u32, report: Option<&Report>, wanted: &Tree) -> Verdict {
     for acts in logs.attempts(by) {
         let of_kind = |is_delete: bool| -> BTreeSet<&RelPath> {
-            acts.iter().filter(|act| act.is_delete == is_delete).map(|act| &act.path).collect()
+            acts.iter()
+                .filter(|act| act.is_delete == is_delete)
+                .map(|act| &act.path)
+                .collect()
         };
         let (written, deleted) = (of_kind(false), of_kind(true));
         let blocks = |path: &RelPath, others: &BTreeSet<&RelPath>| {
@@ -116,9 +125,8 @@ pub fn check_order(logs: &Logs<'_>, by: u32, report: Option<&Report>, wanted: &T
                 }
             }
         }
-        let has_failed = report.is_some_and(|report| {
-            report.failures.iter().any(|failure| wanted.contains_key(&failure.path))
-        });
+        let has_failed =
+            report.is_some_and(|report| report.failures.iter().any(|failure| wanted.contains_key(&failure.path)));
         if let Some(deleted) = last_delete.filter(|_| has_failed) {
             return Err(format!("{deleted} was deleted by a run in which something failed (P7)"));
         }
@@ -136,8 +144,15 @@ fn follows(earlier: &RelPath, later: &RelPath) -> bool {
 pub fn check_one_writer(logs: &Logs<'_>, by: &[u32]) -> Verdict {
     let mut holder = None;
     // What was sent long ago and lands now is judged by what it does.
-    for one in logs.log.iter().filter(|one| one.kind.is_write() && by.contains(&one.by)) {
-        let is_lease = one.key.as_ref().is_some_and(|key| key.as_str() == "out/_lakesync/lease.json");
+    for one in logs
+        .log
+        .iter()
+        .filter(|one| one.kind.is_write() && by.contains(&one.by))
+    {
+        let is_lease = one
+            .key
+            .as_ref()
+            .is_some_and(|key| key.as_str() == "out/_lakesync/lease.json");
         if is_lease {
             if one.ok {
                 holder = Some(one.by);
@@ -145,7 +160,10 @@ pub fn check_one_writer(logs: &Logs<'_>, by: &[u32]) -> Verdict {
         } else if holder.is_some_and(|holder| holder != one.by) {
             let what = one.key.as_ref().or_else(|| one.batch.first().map(|(key, _)| key));
             let what = what.map_or_else(String::new, ToString::to_string);
-            return Err(format!("exporter {} wrote {what} while exporter {holder:?} had the lease (P5)", one.by));
+            return Err(format!(
+                "exporter {} wrote {what} while exporter {holder:?} had the lease (P5)",
+                one.by
+            ));
         }
     }
     Ok(())

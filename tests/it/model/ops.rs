@@ -4,8 +4,18 @@ use lakesync::store::Capabilities;
 
 /// Few paths, so that they collide: files that become folders, pointers, logs, markers' folders.
 pub const PATHS: [&str; 12] = [
-    "keep", "a", "a/b", "a/c", "d", "d/e", "d/e/f", "t/_SUCCESS", "t/p1", "t/_delta_log/00.json",
-    "t/_delta_log/01.json", "x/y",
+    "keep",
+    "a",
+    "a/b",
+    "a/c",
+    "d",
+    "d/e",
+    "d/e/f",
+    "t/_SUCCESS",
+    "t/p1",
+    "t/_delta_log/00.json",
+    "t/_delta_log/01.json",
+    "x/y",
 ];
 
 /// Few contents, so that files are equal: empty, small, in one part, in an upload of parts.
@@ -78,15 +88,34 @@ pub enum Fault {
 pub enum Trouble {
     None,
     /// So many requests from there on meet a fault.
-    Faults { at: At, times: u8, fault: Fault },
+    Faults {
+        at: At,
+        times: u8,
+        fault: Fault,
+    },
     /// The process dies at a request, before or after its effect.
-    Crash { at: At, after: bool, here: bool },
+    Crash {
+        at: At,
+        after: bool,
+        here: bool,
+    },
     /// The process dies, and the request lands after so many seconds all the same.
-    CrashLate { at: At, seconds: u16, here: bool },
+    CrashLate {
+        at: At,
+        seconds: u16,
+        here: bool,
+    },
     /// The process stands still for so many seconds, while the branch moves and another exporter runs.
-    Pause { at: At, seconds: u8, edit: Edit },
+    Pause {
+        at: At,
+        seconds: u8,
+        edit: Edit,
+    },
     /// Somebody else does something.
-    Meddled { at: At, meddle: Meddle },
+    Meddled {
+        at: At,
+        meddle: Meddle,
+    },
 }
 
 impl Trouble {
@@ -243,7 +272,11 @@ impl Numbers {
 
     fn path(&mut self) -> u8 {
         // Some more often than others, so that what is written meets what stands there.
-        if self.chance(60) { 1 + self.byte(5) } else { self.byte(PATHS.len() as u64) }
+        if self.chance(60) {
+            1 + self.byte(5)
+        } else {
+            self.byte(PATHS.len() as u64)
+        }
     }
 
     fn edit(&mut self) -> Edit {
@@ -257,7 +290,13 @@ impl Numbers {
     }
 
     fn edits(&mut self) -> [Edit; 3] {
-        std::array::from_fn(|at| if at == 0 || self.chance(60) { self.edit() } else { Edit::Nothing })
+        std::array::from_fn(|at| {
+            if at == 0 || self.chance(60) {
+                self.edit()
+            } else {
+                Edit::Nothing
+            }
+        })
     }
 
     fn at(&mut self) -> At {
@@ -300,17 +339,38 @@ impl Numbers {
         let at = self.at();
         match self.below(20) {
             0..5 => Trouble::None,
-            5..9 => Trouble::Crash { at, after: self.chance(50), here: self.chance(50) },
+            5..9 => Trouble::Crash {
+                at,
+                after: self.chance(50),
+                here: self.chance(50),
+            },
             9..12 if can_land_late => {
                 let seconds = [10, 70, 400, 1_200][self.below(4) as usize];
-                Trouble::CrashLate { at, seconds, here: self.chance(50) }
+                Trouble::CrashLate {
+                    at,
+                    seconds,
+                    here: self.chance(50),
+                }
             }
-            12..15 => Trouble::Faults { at, times: [1, 1, 3, 8][self.below(4) as usize], fault: self.fault(can_land_late) },
-            15..18 if guards_all => {
-                Trouble::Pause { at, seconds: [62, 90, 130][self.below(3) as usize], edit: self.edit() }
-            }
-            18.. if guards_all => Trouble::Meddled { at, meddle: self.meddle() },
-            _ => Trouble::Crash { at, after: self.chance(50), here: false },
+            12..15 => Trouble::Faults {
+                at,
+                times: [1, 1, 3, 8][self.below(4) as usize],
+                fault: self.fault(can_land_late),
+            },
+            15..18 if guards_all => Trouble::Pause {
+                at,
+                seconds: [62, 90, 130][self.below(3) as usize],
+                edit: self.edit(),
+            },
+            18.. if guards_all => Trouble::Meddled {
+                at,
+                meddle: self.meddle(),
+            },
+            _ => Trouble::Crash {
+                at,
+                after: self.chance(50),
+                here: false,
+            },
         }
     }
 
@@ -329,7 +389,13 @@ impl Numbers {
     /// What dice alone would hardly bring together: something lands late when the branch has moved on.
     fn story(&mut self) -> Vec<Op> {
         let (here, late) = (self.chance(50), [70, 80, 400][self.below(3) as usize]);
-        let dies_at = |at| Op::Export(Trouble::CrashLate { at, seconds: late, here });
+        let dies_at = |at| {
+            Op::Export(Trouble::CrashLate {
+                at,
+                seconds: late,
+                here,
+            })
+        };
         match self.below(4) {
             // A write that is done and fails all the same, whoever asks.
             3 => vec![
@@ -337,7 +403,11 @@ impl Numbers {
                 Op::Export(Trouble::Faults {
                     at: At::Step(7, self.byte(4)),
                     times: 8,
-                    fault: if self.chance(50) { Fault::FailAfter } else { Fault::LostReply },
+                    fault: if self.chance(50) {
+                        Fault::FailAfter
+                    } else {
+                        Fault::LostReply
+                    },
                 }),
                 Op::SetHead(self.byte(8)),
             ],
@@ -421,7 +491,13 @@ impl Case {
                 ops.push(numbers.op(kind));
             }
         }
-        Self { kind, tells_changes: numbers.chance(70), git_ids: numbers.chance(50), is_big: numbers.chance(8), ops }
+        Self {
+            kind,
+            tells_changes: numbers.chance(70),
+            git_ids: numbers.chance(50),
+            is_big: numbers.chance(8),
+            ops,
+        }
     }
 
     /// The same case without one of its ops.

@@ -21,8 +21,12 @@ fn regression_a_probe_that_dies_leaves_no_upload() {
         kind: Kind::Flat,
         tells_changes: false,
         git_ids: true,
-is_big: false,
-        ops: vec![Export(Crash { at: Call(27), after: true, here: false })],
+        is_big: false,
+        ops: vec![Export(Crash {
+            at: Call(27),
+            after: true,
+            here: false,
+        })],
     });
 }
 
@@ -33,8 +37,12 @@ fn regression_a_probe_whose_reply_was_lost_leaves_no_upload() {
         kind: Kind::Full,
         tells_changes: true,
         git_ids: true,
-is_big: false,
-        ops: vec![Export(Faults { at: Call(17), times: 8, fault: LostReply })],
+        is_big: false,
+        ops: vec![Export(Faults {
+            at: Call(17),
+            times: 8,
+            fault: LostReply,
+        })],
     });
 }
 
@@ -42,9 +50,22 @@ is_big: false,
 #[test]
 fn regression_an_exporter_that_slept_says_that_it_lost() {
     let first = Commit([Put(1, 1), Put(11, 0), Rename(9, 10)]);
-    let pause = Export(Pause { at: Step(3, 0), seconds: 90, edit: Put(1, 4) });
-    for ops in [vec![first, pause], vec![first, Export(None), Commit([Remove(1), Nothing, Nothing]), pause]] {
-        check(&Case { kind: Kind::Full, tells_changes: true, git_ids: true, is_big: false, ops });
+    let pause = Export(Pause {
+        at: Step(3, 0),
+        seconds: 90,
+        edit: Put(1, 4),
+    });
+    for ops in [
+        vec![first, pause],
+        vec![first, Export(None), Commit([Remove(1), Nothing, Nothing]), pause],
+    ] {
+        check(&Case {
+            kind: Kind::Full,
+            tells_changes: true,
+            git_ids: true,
+            is_big: false,
+            ops,
+        });
     }
 }
 
@@ -55,7 +76,7 @@ fn regression_logs_are_deleted_last_file_first() {
         kind: Kind::Flat,
         tells_changes: true,
         git_ids: true,
-is_big: false,
+        is_big: false,
         ops: vec![Commit([Put(9, 5), Put(10, 4), Nothing]), Export(None), SetHead(0)],
     });
 }
@@ -67,10 +88,14 @@ fn regression_a_write_that_failed_and_was_done_is_known_again() {
         kind: Kind::NoBatches,
         tells_changes: true,
         git_ids: false,
-is_big: false,
+        is_big: false,
         ops: vec![
             Commit([Put(8, 4), Put(5, 1), Nothing]),
-            Export(Faults { at: Step(7, 2), times: 8, fault: FailAfter }),
+            Export(Faults {
+                at: Step(7, 2),
+                times: 8,
+                fault: FailAfter,
+            }),
         ],
     });
 }
@@ -82,12 +107,16 @@ fn regression_a_dirty_root_may_land_late() {
         kind: Kind::Full,
         tells_changes: false,
         git_ids: true,
-is_big: false,
+        is_big: false,
         ops: vec![
             Commit([Rename(9, 11), Nothing, Nothing]),
             Export(None),
             Commit([Copy(2, 9), Copy(7, 10), Rename(4, 10)]),
-            Export(CrashLate { at: Step(5, 0), seconds: 400, here: false }),
+            Export(CrashLate {
+                at: Step(5, 0),
+                seconds: 400,
+                here: false,
+            }),
             SetHead(1),
             Advance(1),
         ],
@@ -108,10 +137,35 @@ fn regression_headers_of_a_dead_run_are_seen() {
                     Config(Change::CacheControl(1)),
                     Export(None),
                     Config(Change::CacheControl(2)),
-                    Export(Crash { at: Step(7, number), after: true, here: true }),
+                    Export(Crash {
+                        at: Step(7, number),
+                        after: true,
+                        here: true,
+                    }),
                     Config(Change::CacheControl(1)),
                 ],
             });
         }
     }
+}
+
+/// An upload was nobody's when the replies to its beginning were lost and the run lived on.
+#[test]
+fn regression_a_failed_run_leaves_no_upload() {
+    check(&Case {
+        kind: Kind::Full,
+        tells_changes: false,
+        git_ids: false,
+        is_big: false,
+        ops: vec![
+            Config(Change::SmallParts(true)),
+            Export(None),
+            Commit([Put(1, 4), Put(4, 3), Put(5, 4)]),
+            Export(Faults {
+                at: Step(7, 0),
+                times: 8,
+                fault: LostReply,
+            }),
+        ],
+    });
 }

@@ -176,6 +176,8 @@ impl Wire {
                 Fault::LostReply => WireFault::After(StoreErrorKind::NoReply),
                 Fault::Cut => WireFault::Cut,
                 Fault::Throttled => WireFault::Before(StoreErrorKind::Throttled),
+                // A right that is missing while the store is probed is taken for something that it cannot do.
+                Fault::Denied if self.hit() == Some(1) => WireFault::Before(StoreErrorKind::Unavailable),
                 Fault::Denied => WireFault::Before(StoreErrorKind::Denied),
                 Fault::Slow(seconds) => WireFault::Delay(Duration::from_secs(seconds.into())),
                 Fault::SlowReply(seconds) => WireFault::DelayAfter(Duration::from_secs(seconds.into())),

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use lakesync::clock::VirtualClock;
-use lakesync::export::{ExportConfig, ExportError, Exporter, Guards, LeasePolicy, Outcome, Refusal, Report, StatusRecords};
+use lakesync::export::{
+    ExportConfig, ExportError, Exporter, Guards, LeasePolicy, Outcome, Refusal, Report, StatusRecords,
+};
 use lakesync::ledger::Holder;
 use lakesync::model::RelPath;
 use lakesync::plan::{HeaderRules, LastRules, OddKeys};
@@ -49,12 +51,8 @@ pub struct Tally {
     pub faults: [u64; STEPS],
 }
 
-/// How an exporter ended.
-pub enum End {
-    Over(Result<Report, ExportError>),
-    /// It was killed in the middle.
-    Killed,
-}
+/// How an exporter ended; `None`: it was killed in the middle.
+pub type End = Option<Result<Report, ExportError>>;
 
 /// One exporter at work.
 struct Running {
@@ -92,7 +90,10 @@ impl World {
         Self {
             judge: Judge::new(env.clone(), case),
             env,
-            asked: Asked { keep_status: 3, ..Asked::default() },
+            asked: Asked {
+                keep_status: 3,
+                ..Asked::default()
+            },
             tally: Tally::default(),
             exporters: 0,
             skew: Duration::ZERO,
@@ -153,14 +154,27 @@ impl World {
         let by = self.exporters;
         let wire = Wire::new(self.env.clone(), trouble, jitter);
         let clock = Arc::new(VirtualClock::new());
-        let store: Arc<dyn Store> =
-            Arc::new(FaultyStore::new(Arc::new(self.env.store.seen_as(by)), Script(wire.clone())));
-        let is_here = matches!(trouble, Trouble::Crash { here: true, .. } | Trouble::CrashLate { here: true, .. });
+        let store: Arc<dyn Store> = Arc::new(FaultyStore::new(
+            Arc::new(self.env.store.seen_as(by)),
+            Script(wire.clone()),
+        ));
+        let is_here = matches!(
+            trouble,
+            Trouble::Crash { here: true, .. } | Trouble::CrashLate { here: true, .. }
+        );
         // Where a process is known to be dead, its lease is taken at once; where not, it must expire.
         let holder = if is_here || (trouble == Trouble::None && jitter.is_none()) {
-            Holder { pid_start: self.me.pid_start + u64::from(is_here), ..self.me.clone() }
+            Holder {
+                pid_start: self.me.pid_start + u64::from(is_here),
+                ..self.me.clone()
+            }
         } else {
-            Holder { host: format!("host-{by}"), boot_id: format!("boot-{by}"), pid: by, ..self.me.clone() }
+            Holder {
+                host: format!("host-{by}"),
+                boot_id: format!("boot-{by}"),
+                pid: by,
+                ..self.me.clone()
+            }
         };
         let exporter = self.exporter(store, holder, clock.clone());
         let task = tokio::spawn(async move { exporter.run(&CancellationToken::new()).await });
@@ -168,7 +182,8 @@ impl World {
     }
 
     fn fingerprint(&self) -> String {
-        self.exporter(Arc::new(self.env.store.clone()), self.me.clone(), Arc::default()).fingerprint()
+        self.exporter(Arc::new(self.env.store.clone()), self.me.clone(), Arc::default())
+            .fingerprint()
     }
 
     fn exporter(&self, store: Arc<dyn Store>, holder: Holder, clock: Arc<VirtualClock>) -> Exporter {
@@ -200,13 +215,19 @@ impl World {
             cache: None,
         };
         Exporter {
-            source: Arc::new(Selected { inner: self.env.source.clone(), exclude: asked.exclude.clone() }),
+            source: Arc::new(Selected {
+                inner: self.env.source.clone(),
+                exclude: asked.exclude.clone(),
+            }),
             status_store: store.clone(),
             store,
             config,
             headers: Arc::new(HeaderRules::new(&header_rules, false, false).unwrap()),
             last: Arc::new(LastRules::new(&[]).unwrap()),
-            retry: RetryConfig { attempts: 3, ..RetryConfig::default() },
+            retry: RetryConfig {
+                attempts: 3,
+                ..RetryConfig::default()
+            },
             counts: Arc::new(RequestCounts::default()),
             limiter: Arc::new(Limiter::new(16)),
             bandwidth: None,
@@ -237,25 +258,22 @@ impl World {
         let fingerprint = self.fingerprint();
         self.judge.before_run(fingerprint, &self.asked).await?;
         let mut running = self.start(trouble, None);
-        let mut end = match self.drive(&mut running).await? {
-            Some(over) => End::Over(over),
-            None => End::Killed,
-        };
+        let mut end = self.drive(&mut running).await?;
         let hit = running.wire.hit();
         let late = std::mem::take(&mut *running.wire.late.lock().unwrap());
         let landed = late.iter().map(|(_, after)| *after).max().unwrap_or_default();
         self.judge.note_late(late);
         let mut takers = Vec::new();
         match trouble {
-            Trouble::Crash { .. } | Trouble::CrashLate { .. } if matches!(end, End::Killed) => {
+            Trouble::Crash { .. } | Trouble::CrashLate { .. } if end.is_none() => {
                 running.task.abort();
                 self.tally.crashes[hit.unwrap()] += 1;
             }
-            Trouble::Pause { seconds, edit, .. } if matches!(end, End::Killed) => {
+            Trouble::Pause { seconds, edit, .. } if end.is_none() => {
                 self.tally.pauses[hit.unwrap()] += 1;
                 takers.push(self.take_over(&running, seconds, edit).await?);
                 running.wire.wake();
-                end = End::Over(self.drive(&mut running).await?.expect("it stops once"));
+                end = Some(self.drive(&mut running).await?.expect("it stops once"));
             }
             Trouble::Faults { .. } | Trouble::Meddled { .. } => {
                 if let Some(step) = hit {
@@ -279,13 +297,15 @@ impl World {
     /// While an exporter stands still, time goes on, the branch moves, and another exporter runs to its end.
     async fn take_over(&mut self, paused: &Running, seconds: u8, edit: Edit) -> Verdict<u32> {
         self.skew += Duration::from_secs(seconds.into());
-        self.env.store.set_clock_skew(SignedDuration::try_from(self.skew).unwrap());
+        self.env
+            .store
+            .set_clock_skew(SignedDuration::try_from(self.skew).unwrap());
         paused.clock.jump(Duration::from_secs(seconds.into()));
         self.env.commit(&[edit]);
         self.env.offer_head();
         let mut other = self.start(Trouble::None, None);
         let over = self.drive(&mut other).await?.expect("nothing stops it");
-        self.count(&End::Over(over));
+        self.count(&Some(over));
         Ok(other.by)
     }
 
@@ -309,37 +329,37 @@ impl World {
             }
         }
         let (one, two) = (one.by, two.by);
-        let end = End::Over(if first.is_ok() { first } else { second });
+        let end = Some(if first.is_ok() { first } else { second });
         self.count(&end);
         self.judge.after_run(&[one, two], &end, false, &self.asked).await
     }
 
     fn count(&mut self, end: &End) {
         match end {
-            End::Over(Ok(report)) => match report.outcome {
+            Some(Ok(report)) => match report.outcome {
                 Outcome::Unchanged => self.tally.unchanged += 1,
                 Outcome::Exported => self.tally.exported += 1,
                 Outcome::Failed => self.tally.failed += 1,
             },
-            End::Over(Err(ExportError::Held { .. } | ExportError::LeaseLost { .. })) => self.tally.lost += 1,
-            End::Over(Err(_)) | End::Killed => {}
+            Some(Err(ExportError::Held { .. } | ExportError::LeaseLost { .. })) => self.tally.lost += 1,
+            Some(Err(_)) | None => {}
         }
     }
 
     fn expect_end(&self, end: &End, trouble: Trouble, is_calm: bool) -> Verdict {
         match (end, trouble) {
-            (End::Killed, _) => Ok(()),
-            (End::Over(Ok(report)), _) if is_calm && report.outcome == Outcome::Failed => {
+            (None, _) => Ok(()),
+            (Some(Ok(report)), _) if is_calm && report.outcome == Outcome::Failed => {
                 self.judge.expect_failures(report, &self.asked)
             }
-            (End::Over(Ok(_)), _) => Ok(()),
-            (End::Over(Err(error)), _) if is_calm => self.expect_error(error, false),
-            (End::Over(Err(error)), Trouble::Pause { .. } | Trouble::Meddled { .. }) => self.expect_error(error, true),
-            (End::Over(Err(ExportError::Ledger(lakesync::ledger::LedgerError::Store(_)))), _) => Ok(()),
-            (End::Over(Err(error @ (ExportError::Ledger(_) | ExportError::Plan(_) | ExportError::Spool(_)))), _) => {
+            (Some(Ok(_)), _) => Ok(()),
+            (Some(Err(error)), _) if is_calm => self.expect_error(error, false),
+            (Some(Err(error)), Trouble::Pause { .. } | Trouble::Meddled { .. }) => self.expect_error(error, true),
+            (Some(Err(ExportError::Ledger(lakesync::ledger::LedgerError::Store(_)))), _) => Ok(()),
+            (Some(Err(error @ (ExportError::Ledger(_) | ExportError::Plan(_) | ExportError::Spool(_)))), _) => {
                 Err(format!("a fault led to {}", chain(error)))
             }
-            (End::Over(Err(_)), _) => Ok(()),
+            (Some(Err(_)), _) => Ok(()),
         }
     }
 
@@ -351,7 +371,11 @@ impl World {
             ExportError::Refused(Refusal::NotEmpty { .. }) => !self.env.state().foreign.is_empty(),
             _ => false,
         };
-        if allowed { Ok(()) } else { Err(format!("unexpected: {}", chain(error))) }
+        if allowed {
+            Ok(())
+        } else {
+            Err(format!("unexpected: {}", chain(error)))
+        }
     }
 
     /// After whatever happened: one clean run ends at the head, and half an hour later one more mends the rest.
@@ -386,7 +410,9 @@ impl World {
     async fn must_succeed(&mut self, which: &str) -> Verdict {
         let failed = self.tally.failed;
         let (exported, unchanged) = (self.tally.exported, self.tally.unchanged);
-        self.export(Trouble::None).await.map_err(|why| format!("{which}: {why}"))?;
+        self.export(Trouble::None)
+            .await
+            .map_err(|why| format!("{which}: {why}"))?;
         if self.tally.failed > failed || (exported, unchanged) == (self.tally.exported, self.tally.unchanged) {
             return Err(format!("{which} did not bring the export path to the head"));
         }
