@@ -217,7 +217,8 @@ impl Fenced {
 fn leaves_upload(request: RequestKind, kind: &StoreErrorKind) -> bool {
     match request {
         RequestKind::CreateUpload => kind.is_ambiguous(),
-        RequestKind::AbortUpload => true,
+        // A store that asks to go slower is asked again.
+        RequestKind::AbortUpload => *kind != StoreErrorKind::Throttled,
         _ => false,
     }
 }

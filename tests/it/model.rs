@@ -6,7 +6,10 @@
 
 #![allow(clippy::print_stderr, reason = "what was tried is worth reading beside the verdict")]
 
+mod bucket;
+mod ends;
 mod env;
+mod generate;
 mod judge;
 mod logs;
 mod ops;
@@ -78,6 +81,7 @@ fn kind_of(why: &str) -> String {
         .join(" ")
 }
 
+/// P1, P2, P3, P4, P5, P6, P7: whatever happens, they hold.
 #[test]
 fn whatever_happens_the_promises_hold() {
     let cases = number_from_env("LAKESYNC_MODEL_CASES", CASES);

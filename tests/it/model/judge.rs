@@ -1,51 +1,36 @@
 //! The judge: what must hold of the bucket after each thing that happens, whatever it was.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
 use lakesync::export::{Outcome, Report};
-use lakesync::ledger::{LedgerFolder, LedgerReader, Loaded, Record, State, load_root};
-use lakesync::model::{CommitId, ContentHasher, ContentIds, ETag, ObjectKey, RelPath};
+use lakesync::ledger::State;
+use lakesync::model::{CommitId, ContentHasher, ContentIds, ObjectKey};
 use lakesync::plan::MARKER_NAME;
 use lakesync::store::memory::StoredObject;
 use tokio::time::Instant;
 
-use super::env::{Shared, Tree, in_the_way, is_left_out};
+use super::bucket::{Ledger, Status, read_ledger, read_statuses, wanted};
+use super::env::{Shared, Tree};
 use super::logs::{Logs, check_one_writer, check_order};
 use super::ops::{Case, Kind};
 use super::world::{Asked, End};
 
 type Verdict<T = ()> = Result<T, String>;
 
-/// Root and records as they stand in the bucket.
-pub struct Ledger {
-    pub loaded: Loaded,
-    pub records: BTreeMap<RelPath, Record>,
-}
-
-/// A status file, read as a reader would that knows nothing of lakesync.
-struct Status {
-    name: String,
-    state: String,
-    commit: String,
-    records: BTreeMap<RelPath, ETag>,
-}
-
 /// A request that lands some time after its sender died or gave up.
-struct Late {
+pub(super) struct Late {
     /// `None`: of a batch, so any key.
     key: Option<ObjectKey>,
     lands_at: Instant,
 }
 
 pub struct Judge {
-    env: Shared,
-    kind: Kind,
-    late: Vec<Late>,
-    had_late_probe: bool,
+    pub(super) env: Shared,
+    pub(super) kind: Kind,
+    pub(super) late: Vec<Late>,
+    pub(super) had_late_probe: bool,
     /// What was asked for by the run that made the root clean.
     asked_of_root: Asked,
     asked_by_fingerprint: BTreeMap<String, Asked>,
@@ -54,29 +39,6 @@ pub struct Judge {
     attempted: BTreeSet<CommitId>,
     before: Option<Ledger>,
     objects_before: BTreeMap<ObjectKey, StoredObject>,
-}
-
-/// What the bucket must hold for a tree: filters applied, markers added.
-pub fn wanted(tree: &Tree, asked: &Asked) -> Tree {
-    let mut wanted: Tree = tree
-        .iter()
-        .filter(|(path, _)| !is_left_out(asked.exclude.as_ref(), path))
-        .map(|(path, bytes)| (path.clone(), bytes.clone()))
-        .collect();
-    if asked.markers {
-        let folders: BTreeSet<Vec<u8>> = wanted
-            .keys()
-            .flat_map(|path| path.folders().map(<[u8]>::to_vec).collect::<Vec<_>>())
-            .collect();
-        for folder in folders
-            .iter()
-            .filter(|folder| [&b"t"[..], b"d/e"].contains(&&folder[..]))
-        {
-            let path = RelPath::new([folder, &b"/"[..], MARKER_NAME.as_bytes()].concat()).unwrap();
-            wanted.entry(path).or_default();
-        }
-    }
-    wanted
 }
 
 impl Judge {
@@ -155,10 +117,10 @@ impl Judge {
         }
         let objects = self.env.store.objects();
         self.check_foreign(&objects)?;
-        let ledger = self.read_ledger().await?;
+        let ledger = read_ledger(&self.env).await?;
         self.take_note(ledger.as_ref());
         self.forgive_what_was_mended(&objects, ledger.as_ref());
-        let statuses = self.read_statuses(&objects)?;
+        let statuses = read_statuses(&objects)?;
         for status in &statuses {
             let offered = self
                 .env
@@ -198,25 +160,6 @@ impl Judge {
             }
         }
         Ok(())
-    }
-
-    async fn read_ledger(&self) -> Verdict<Option<Ledger>> {
-        let folder = LedgerFolder::of(&self.env.prefix);
-        let loaded = load_root(&self.env.store, &folder)
-            .await
-            .map_err(|error| format!("the root: {error}"))?;
-        let Some(loaded) = loaded else { return Ok(None) };
-        let reader = LedgerReader::new(Arc::new(self.env.store.clone()), folder, None);
-        let records: Vec<Record> = reader
-            .records(loaded.root.ranges.clone())
-            .try_collect()
-            .await
-            .map_err(|error| format!("the root names ranges that cannot be read: {error}"))?;
-        let records = records
-            .into_iter()
-            .map(|record| (record.path.clone(), record))
-            .collect();
-        Ok(Some(Ledger { loaded, records }))
     }
 
     /// Remembers what the commit in the root was made with.
@@ -261,42 +204,6 @@ impl Judge {
             .iter()
             .any(|late| late.key.as_ref().is_none_or(|late| late == key))
             || self.env.state().tampered.contains(key)
-    }
-
-    fn read_statuses(&self, objects: &BTreeMap<ObjectKey, StoredObject>) -> Verdict<Vec<Status>> {
-        let mut statuses = Vec::new();
-        for (key, object) in objects {
-            let Some(name) = key
-                .as_str()
-                .strip_prefix("out/")
-                .filter(|name| name.starts_with("_STATUS_"))
-            else {
-                continue;
-            };
-            let text = std::str::from_utf8(&object.bytes).map_err(|error| format!("{name}: {error}"))?;
-            let mut lines = text.lines();
-            let line = |line: &str| -> Verdict<serde_json::Value> {
-                serde_json::from_str(line).map_err(|error| format!("{name}: {error}"))
-            };
-            let head = line(lines.next().unwrap_or_default())?;
-            let mut records = BTreeMap::new();
-            for record in lines {
-                let record = line(record)?;
-                let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
-                records.insert(
-                    RelPath::new(text("path").into_bytes()).unwrap(),
-                    ETag::new(&text("etag")),
-                );
-            }
-            let text = |field: &str| head[field].as_str().unwrap_or_default().to_owned();
-            statuses.push(Status {
-                name: name.to_owned(),
-                state: text("status"),
-                commit: text("commit"),
-                records,
-            });
-        }
-        Ok(statuses)
     }
 
     /// (a): P1.
@@ -440,103 +347,7 @@ impl Judge {
         Ok(())
     }
 
-    /// Says whether objects failed for a reason.
-    pub fn expect_failures(&self, report: &Report, asked: &Asked) -> Verdict {
-        let wanted = self.wanted_of(&report.commit, asked);
-        let state = self.env.state();
-        for failure in &report.failures {
-            let stands_there = |key: &ObjectKey| {
-                self.env.path_of(key).is_some_and(|other| {
-                    other == failure.path || (self.kind.has_folders() && in_the_way(&other, &failure.path))
-                })
-            };
-            let has_reason = state.troubled.contains(&failure.path) || state.tampered.iter().any(stands_there);
-            if !has_reason || !wanted.contains_key(&failure.path) {
-                return Err(format!("{} failed without a reason: {}", failure.path, failure.error));
-            }
-        }
-        Ok(())
-    }
-
-    /// Has others remove what is theirs and in the way.
-    pub async fn clear_the_way(&mut self, asked: &Asked) -> Verdict {
-        let wanted = self.wanted_of(&self.env.head(), asked);
-        let has_root = self.read_ledger().await?.is_some();
-        for (key, object) in self.env.store.objects() {
-            let Some(path) = self.env.path_of(&key).filter(|_| object.meta.headers.mark.is_none()) else {
-                continue;
-            };
-            let stands_there =
-                |other: &RelPath| *other == path || (self.kind.has_folders() && in_the_way(&path, other));
-            if !has_root || wanted.keys().any(stands_there) {
-                self.env.remove_foreign(&key);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether no dead run is to be looked at once more.
-    pub async fn is_settled(&self) -> Verdict<bool> {
-        Ok(self
-            .read_ledger()
-            .await?
-            .is_some_and(|ledger| ledger.loaded.root.unsettled.is_empty()))
-    }
-
-    /// Half an hour after everything, nothing is forgiven any more but what others did.
-    pub async fn expect_settled(&mut self) -> Verdict {
-        let ledger = self.read_ledger().await?.ok_or("there is no root")?;
-        if !ledger.loaded.root.unsettled.is_empty() {
-            return Err("runs are still unsettled".to_owned());
-        }
-        if !self.late.is_empty() {
-            return Err("what landed late was not looked at".to_owned());
-        }
-        // A probe's request that lands when the probe is long over: nobody asks for it again.
-        let uploads = self.env.store.uploads();
-        let is_late = |key: &str| self.had_late_probe && key.starts_with("out/_lakesync/probe/");
-        match uploads.iter().find(|upload| !is_late(upload.key.as_str())) {
-            Some(upload) => Err(format!("an upload of {} was left (P2)", upload.key)),
-            None => Ok(()),
-        }
-    }
-
-    /// An unchanged head costs at most three requests.
-    pub fn expect_nothing_done(&self, by: u32) -> Verdict {
-        let log = self.env.store.log();
-        let own: Vec<_> = log.iter().filter(|one| one.by == by).collect();
-        if own.len() > 3 || own.iter().any(|one| one.kind.is_write()) {
-            return Err(format!("an unchanged head cost {own:?} (P4)"));
-        }
-        Ok(())
-    }
-
-    /// `_lakesync/` and the status files hold what the root names, and nothing else.
-    pub async fn expect_clean_folder(&self) -> Verdict {
-        let ledger = self.read_ledger().await?.ok_or("there is no root")?;
-        let root = &ledger.loaded.root;
-        let ranges: BTreeSet<String> = root
-            .ranges
-            .iter()
-            .map(|range| format!("out/_lakesync/ranges/{}", range.name))
-            .collect();
-        let names: BTreeSet<String> = root.status.names.iter().map(|name| format!("out/{name}")).collect();
-        for key in self.env.store.objects().into_keys() {
-            let text = key.as_str();
-            let is_named = match text {
-                "out/_lakesync/root.json" | "out/_lakesync/lease.json" => true,
-                _ if text.starts_with("out/_lakesync/") => ranges.contains(text),
-                _ if text.starts_with("out/_STATUS_") => names.contains(text),
-                _ => true,
-            };
-            if !is_named {
-                return Err(format!("{key} was left behind, and no root names it"));
-            }
-        }
-        Ok(())
-    }
-
-    fn wanted_of(&self, commit: &CommitId, asked: &Asked) -> Tree {
+    pub(super) fn wanted_of(&self, commit: &CommitId, asked: &Asked) -> Tree {
         wanted(&self.env.state().trees[commit], asked)
     }
 }

@@ -10,7 +10,8 @@ use lakesync::store::{RequestKind, StoreErrorKind};
 use tokio::sync::Notify;
 
 use super::env::Shared;
-use super::ops::{At, Fault, Numbers, Trouble};
+use super::generate::Numbers;
+use super::ops::{At, Fault, Trouble};
 
 /// How many steps a run has, with the look before the lock as step 0.
 pub const STEPS: usize = 12;
