@@ -15,6 +15,18 @@ use super::ExportError;
 use super::run::Stop;
 use super::session::{Inherited, Session};
 
+/// Where a run comes from and where it goes.
+pub(super) struct Course<'a> {
+    pub(super) loaded: Option<&'a Loaded>,
+    pub(super) inherited: &'a Inherited,
+    pub(super) commit: &'a CommitId,
+    pub(super) capabilities: Capabilities,
+    /// The ranges that it begins with.
+    pub(super) ranges: Vec<RangeRef>,
+    /// The newest status file that is known of.
+    pub(super) last_status: Option<&'a StatusName>,
+}
+
 /// A run that has said what it will do.
 pub(super) struct Announced {
     pub(super) root: Loaded,
@@ -24,16 +36,15 @@ pub(super) struct Announced {
 
 impl Session<'_> {
     /// Says what the run will do: first to the next run, then to readers.
-    pub(super) async fn announce(
-        &self,
-        loaded: Option<&Loaded>,
-        inherited: &Inherited,
-        commit: &CommitId,
-        capabilities: Capabilities,
-        plan: &Plan,
-        ranges: Vec<RangeRef>,
-        last_status: Option<&StatusName>,
-    ) -> Result<Announced, Stop> {
+    pub(super) async fn announce(&self, course: Course<'_>, plan: &Plan) -> Result<Announced, Stop> {
+        let Course {
+            loaded,
+            inherited,
+            commit,
+            capabilities,
+            ranges,
+            last_status,
+        } = course;
         self.exporter.progress.phase(Phase::Announce);
         if !is_out(Switch::IntentsBeforeDirty) {
             self.write_intents(plan, capabilities).await?;

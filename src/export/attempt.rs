@@ -10,6 +10,7 @@ use crate::switches::{Switch, is_out};
 use crate::transfer::Outcomes;
 
 use super::ExportError;
+use super::announce::Course;
 use super::prepare::{Prepared, Reads};
 use super::report::Report;
 use super::run::Stop;
@@ -71,17 +72,15 @@ impl Session<'_> {
                     .await?
             }
         };
-        let announced = self
-            .announce(
-                loaded.as_ref(),
-                &inherited,
-                &head,
-                capabilities,
-                &plan,
-                ranges,
-                last_status.as_ref(),
-            )
-            .await?;
+        let course = Course {
+            loaded: loaded.as_ref(),
+            inherited: &inherited,
+            commit: &head,
+            capabilities,
+            ranges,
+            last_status: last_status.as_ref(),
+        };
+        let announced = self.announce(course, &plan).await?;
         let previous = loaded.and_then(|loaded| loaded.root.commit);
         self.carry_out_and_record(announced, inherited, head, previous, plan, corrections)
             .await
