@@ -1,6 +1,7 @@
 //! Steps 7 to 11: transfer, ranges, the root to clean, `success`, clean-up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -86,6 +87,7 @@ impl Session<'_> {
             head,
             notices: plan.notices.clone(),
             stopped,
+            left_uploads: transfer.left_uploads.load(Ordering::Relaxed),
         };
         self.record(Loaded { root, ..loaded }, &inherited, run, &mut status)
             .await
@@ -117,8 +119,8 @@ impl Session<'_> {
         // What failed may have been done all the same: the next run looks at all that this one meant to do.
         let in_doubt = own
             .clone()
-            .filter(|_| failed && self.is_in_doubt() && !is_out(Switch::DoubtfulRunNamed));
-        let timed_out = own.filter(|_| self.timed_out() && in_doubt.is_none());
+            .filter(|_| failed && (self.is_in_doubt() || run.left_uploads) && !is_out(Switch::DoubtfulRunNamed));
+        let timed_out = own.filter(|_| (self.timed_out() || run.left_uploads) && in_doubt.is_none());
         root.unsettled.extend(
             inherited
                 .dead
@@ -244,6 +246,7 @@ impl Session<'_> {
             progress: exporter.progress.clone(),
             cancel: self.cancel.clone(),
             aborts: TaskTracker::new(),
+            left_uploads: Arc::default(),
             twins: Mutex::new(HashMap::new()),
         }
     }
@@ -289,6 +292,7 @@ struct Ran {
     head: StatusHead,
     notices: BTreeMap<NoticeKind, u64>,
     stopped: Option<TransferError>,
+    left_uploads: bool,
 }
 
 /// Whether a run that ended so should not try to write down what it did: it may not, or cannot.

@@ -201,7 +201,8 @@ impl Fenced {
             && key.is_none_or(|key| !key.as_str().starts_with(self.ledger.as_str()))
         {
             let is_done_perhaps = is_seen_by_readers(request) && error.kind.is_ambiguous();
-            let is_left = leaves_upload(request, &error.kind);
+            // An upload may have begun of which nobody knows.
+            let is_left = request == RequestKind::CreateUpload && error.kind.is_ambiguous();
             if is_done_perhaps || is_left {
                 self.doubtful_writes.store(true, Ordering::Relaxed);
             }
@@ -210,16 +211,6 @@ impl Fenced {
             }
         }
         outcome
-    }
-}
-
-/// Whether an upload may be left of which nobody knows, or that somebody must give up later.
-fn leaves_upload(request: RequestKind, kind: &StoreErrorKind) -> bool {
-    match request {
-        RequestKind::CreateUpload => kind.is_ambiguous(),
-        // A store that asks to go slower is asked again.
-        RequestKind::AbortUpload => *kind != StoreErrorKind::Throttled,
-        _ => false,
     }
 }
 

@@ -156,7 +156,11 @@ impl Transfer {
                 Some(mark) if self.owners.kin.contains(&mark.run) => {}
                 _ => return Ok(Some(format!("{path} stands in the way, and lakesync did not write it"))),
             }
-            self.delete_seen(&path, &meta.etag).await?;
+            match self.delete_seen(&path, &meta.etag).await {
+                // Another write that it stood in the way of was faster.
+                Err(error) if error.kind == StoreErrorKind::NotFound => {}
+                done => done?,
+            }
         }
         Ok(None)
     }

@@ -1,8 +1,8 @@
 //! Cases that failed once.
 
 use super::ops::At::{Call, Step};
-use super::ops::Edit::{Copy, Nothing, Put, Remove, Rename};
-use super::ops::Fault::{FailAfter, LostReply};
+use super::ops::Edit::{Copy, Nothing, Put, Remove, Rename, Swap};
+use super::ops::Fault::{FailAfter, LostReply, Throttled};
 use super::ops::Op::{Advance, Commit, Config, Export, SetHead};
 use super::ops::Trouble::{Crash, CrashLate, Faults, None, Pause};
 use super::ops::{Case, Change, Kind};
@@ -166,6 +166,63 @@ fn regression_a_failed_run_leaves_no_upload() {
                 times: 8,
                 fault: LostReply,
             }),
+        ],
+    });
+}
+
+/// An upload was nobody's when it could not be given up.
+#[test]
+fn regression_an_upload_that_could_not_be_aborted_is_aborted_later() {
+    check(&Case {
+        kind: Kind::Unguarded,
+        tells_changes: true,
+        git_ids: true,
+        is_big: false,
+        ops: vec![
+            Config(Change::SmallParts(true)),
+            Export(None),
+            Commit([Remove(2), Put(7, 4), Nothing]),
+            Export(Faults {
+                at: Step(7, 1),
+                times: 8,
+                fault: Throttled,
+            }),
+        ],
+    });
+}
+
+/// Two writes met the same object in their way; the second to delete it failed.
+#[test]
+fn regression_two_writes_may_clear_the_same_way() {
+    check(&Case {
+        kind: Kind::Flat,
+        tells_changes: true,
+        git_ids: false,
+        is_big: false,
+        ops: vec![
+            Commit([Copy(1, 3), Swap(1, 1), Nothing]),
+            Commit([Put(3, 4), Remove(4), Rename(8, 2)]),
+            SetHead(6),
+            Export(Faults {
+                at: Step(7, 1),
+                times: 1,
+                fault: Throttled,
+            }),
+            Commit([Put(2, 4), Put(1, 3), Put(4, 5)]),
+            Export(CrashLate {
+                at: Step(7, 1),
+                seconds: 70,
+                here: true,
+            }),
+            SetHead(1),
+            Advance(61),
+            Export(Pause {
+                at: Call(54),
+                seconds: 62,
+                edit: Put(8, 1),
+            }),
+            SetHead(2),
+            Commit([Put(2, 0), Nothing, Remove(11)]),
         ],
     });
 }

@@ -288,7 +288,8 @@ impl World {
         self.expect_end(&end, trouble, is_calm)?;
         if !is_calm {
             // Nobody gave the lease back, perhaps.
-            self.lease_free_at = Instant::now() + landed + TTL + Duration::from_secs(2);
+            let free_at = Instant::now() + landed + TTL + Duration::from_secs(2);
+            self.lease_free_at = self.lease_free_at.max(free_at);
         }
         let by: Vec<u32> = std::iter::once(running.by).chain(takers).collect();
         self.judge.after_run(&by, &end, is_calm, &self.asked).await
