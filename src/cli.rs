@@ -101,7 +101,7 @@ impl Invocation {
     /// Does what was asked, and says what came of it.
     pub async fn run(self) -> ExitCode {
         let ui = self.ui.clone();
-        let exit = match self.answer().await {
+        let exit = match Box::pin(self.answer()).await {
             Ok(exit) => exit,
             Err(error) => ui.fatal(&error),
         };
@@ -129,12 +129,12 @@ impl Invocation {
         match cli.command {
             CommandArgs::Export(args) => {
                 let job = ExportJob::of_source(&args.source, &args.flags, &world)?;
-                export::cmd_export(&ui, job, &signals).await
+                Box::pin(export::cmd_export(&ui, job, &signals)).await
             }
             CommandArgs::Repo(args::RepoArgs { action }) | CommandArgs::Branch(args::BranchArgs { action }) => {
                 let RepoAction::Export(args) = action;
                 let job = ExportJob::of_repository(args.repo.as_deref(), &args.action, &args.flags, &world)?;
-                export::cmd_export(&ui, job, &signals).await
+                Box::pin(export::cmd_export(&ui, job, &signals)).await
             }
             CommandArgs::Status(args) => status::cmd_status(&ui, &args, &world, &signals).await,
             CommandArgs::Verify(args) => verify::cmd_verify(&ui, &args, &world, &signals).await,
