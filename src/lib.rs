@@ -10,8 +10,8 @@
 
 pub mod model;
 pub mod progress;
-pub mod limits;
 pub mod clock;
+pub mod limits;
 pub mod spool;
 pub mod source;
 pub mod store;

@@ -88,15 +88,26 @@ impl From<clap::Error> for CliError {
     }
 }
 
+/// What a room below says names the thing and the cure; that a run met it adds nothing to read.
 impl From<ExportError> for CliError {
     fn from(error: ExportError) -> Self {
-        Self::Export(Box::new(error))
+        match error {
+            ExportError::Source(error) => error.into(),
+            ExportError::Store(error) => error.into(),
+            ExportError::Ledger(error) => error.into(),
+            ExportError::Status(error) => error.into(),
+            error => Self::Export(Box::new(error)),
+        }
     }
 }
 
 impl From<StatusError> for CliError {
     fn from(error: StatusError) -> Self {
-        Self::Status(Box::new(error))
+        match error {
+            StatusError::Store(error) => error.into(),
+            StatusError::Ledger(error) => error.into(),
+            error => Self::Status(Box::new(error)),
+        }
     }
 }
 
@@ -109,16 +120,7 @@ impl CliError {
             }
             Self::Source(error) | Self::Place(PlaceError::Source(error)) => source_hint(error),
             Self::Store(error) | Self::Ledger(LedgerError::Store(error)) => store_hint(error),
-            Self::Export(error) => match error.as_ref() {
-                ExportError::Source(error) => source_hint(error),
-                ExportError::Store(error) => store_hint(error),
-                _ => None,
-            },
-            Self::Status(error) => match error.as_ref() {
-                StatusError::Store(error) => store_hint(error),
-                _ => None,
-            },
-            Self::Ledger(_) => None,
+            Self::Export(_) | Self::Status(_) | Self::Ledger(_) => None,
             Self::Interrupted(_) => Some("nothing is lost: the next run goes on from what was sent"),
             Self::Layers(_)
             | Self::Words(_)

@@ -163,6 +163,7 @@ pub fn show_size(bytes: u64) -> String {
 pub fn show_duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
+        0 if time.subsec_millis() != 0 => format!("{}ms", time.as_millis()),
         0..10 if time.subsec_millis() != 0 => format!("{:.1}s", time.as_secs_f64()),
         0..60 => format!("{seconds}s"),
         60..3_600 if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
@@ -273,6 +274,7 @@ mod tests {
         assert_eq!(show_size(8 << 20), "8 MiB");
         assert_eq!(show_size((8 << 20) + 500_000), "8.48 MiB");
         assert_eq!(show_size(u64::MAX), "16777216 TiB");
+        assert_eq!(show_duration(Duration::from_millis(34)), "34ms");
         assert_eq!(show_duration(Duration::from_millis(1_234)), "1.2s");
         assert_eq!(show_duration(Duration::from_secs(75)), "1m15s");
         assert_eq!(show_duration(Duration::from_secs(90_000)), "25h00m");

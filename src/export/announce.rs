@@ -34,7 +34,6 @@ impl Session<'_> {
     ) -> Result<Announced, Stop> {
         let (exporter, config) = (self.exporter, &self.exporter.config);
         exporter.progress.phase(Phase::Announce);
-        exporter.progress.started(self.run, commit);
         self.write_intents(plan, capabilities).await?;
         let name = StatusName::next(self.store_now(), last_status);
         let run = RunRef {

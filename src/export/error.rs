@@ -39,11 +39,11 @@ pub enum ExportError {
         /// The export path.
         export_path: String,
         /// Who, and the cure.
-        source: LeaseError,
+        source: Box<LeaseError>,
     },
     /// The store has no clock to judge leases by.
     #[error("the store cannot keep a lease")]
-    NoClock(#[source] LeaseError),
+    NoClock(#[source] Box<LeaseError>),
     /// Somebody else took the lease over.
     #[error("the lease on {export_path} was lost; another exporter goes on, and it is safe to try again")]
     LeaseLost {
@@ -135,11 +135,11 @@ impl ExportError {
         match error {
             held @ LeaseError::Held { .. } => Self::Held {
                 export_path,
-                source: held,
+                source: Box::new(held),
             },
             LeaseError::Lost => Self::LeaseLost { export_path },
             LeaseError::Cancelled => Self::Interrupted,
-            no_date @ LeaseError::NoDate => Self::NoClock(no_date),
+            no_date @ LeaseError::NoDate => Self::NoClock(Box::new(no_date)),
             LeaseError::Ledger(error) => error.into(),
         }
     }

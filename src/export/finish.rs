@@ -49,6 +49,7 @@ impl Session<'_> {
             return self.say_success(loaded).await;
         }
         let capabilities = self.capabilities(loaded.as_ref()).await?;
+        exporter.progress.started(self.run, &head);
         let reads = self.reads();
         let preparing = reads.prepare(loaded.as_ref(), &inherited, &head, capabilities, last_status);
         // Nothing is written yet, so there is nothing to end in order.
@@ -200,7 +201,7 @@ impl Session<'_> {
             mut status,
             head,
         } = announced;
-        let mut root = loaded.root;
+        let mut root = loaded.root.clone();
         let capabilities = root.store;
         self.prune_status(&mut root, status.name()).await;
         self.exporter.progress.phase(Phase::Transfer);
@@ -231,6 +232,8 @@ impl Session<'_> {
             Err(error) => Some(error),
         };
         let run = Ran {
+            corrections,
+            outcomes,
             commit,
             previous,
             counts,
@@ -238,22 +241,21 @@ impl Session<'_> {
             notices: plan.notices.clone(),
             stopped,
         };
-        self.record(root, loaded.etag, &inherited, run, &mut status, &corrections, &outcomes)
+        self.record(Loaded { root, ..loaded }, &inherited, run, &mut status)
             .await
     }
 
     /// Steps 8 to 11.
     async fn record(
         &mut self,
-        mut root: Root,
-        etag: crate::model::ETag,
+        dirty: Loaded,
         inherited: &Inherited,
         run: Ran,
         status: &mut StatusFile,
-        corrections: &Spool<Edit>,
-        outcomes: &Outcomes,
     ) -> Result<Report, Stop> {
         self.exporter.progress.phase(Phase::Record);
+        let Loaded { mut root, etag, .. } = dirty;
+        let outcomes = &run.outcomes;
         let capabilities = root.store;
         let failed = run.counts.failed > 0 || run.stopped.is_some();
         let own = match &root.state {
@@ -261,7 +263,7 @@ impl Session<'_> {
             State::Clean => None,
         };
         root.ranges = self
-            .write_ranges(&root.ranges, corrections, outcomes, capabilities.checksum)
+            .write_ranges(&root.ranges, &run.corrections, outcomes, capabilities.checksum)
             .await?;
         let now = self.store_now();
         root.unsettled.retain(|one| !inherited.overdue.contains(&one.run));
@@ -418,6 +420,8 @@ impl Session<'_> {
 
 /// What one transfer came to.
 struct Ran {
+    corrections: Spool<Edit>,
+    outcomes: Outcomes,
     commit: CommitId,
     previous: Option<CommitId>,
     counts: Counts,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha1::Digest as _;
 
 /// A Git object id: SHA-1 or, in repositories of that format, SHA-256.
@@ -78,8 +78,8 @@ impl FromStr for ContentId {
     }
 }
 
-/// Every content id that is known of one content.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Every content id that is known of one content. In text it is a list of ids as marks have them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ContentIds {
     /// The Git blob id.
     pub git: Option<GitId>,
@@ -115,6 +115,42 @@ impl ContentIds {
         self.git = self.git.or(other.git);
         self.blake3 = self.blake3.or(other.blake3);
         self.address = self.address.or(other.address);
+    }
+}
+
+impl ContentIds {
+    fn known(&self) -> impl Iterator<Item = ContentId> {
+        let git = self.git.map(ContentId::Git);
+        let blake3 = self.blake3.map(ContentId::Blake3);
+        git.into_iter()
+            .chain(blake3)
+            .chain(self.address.map(ContentId::Address))
+    }
+}
+
+impl Serialize for ContentIds {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            to.collect_seq(self.known().map(|id| id.to_string()))
+        } else {
+            (self.git, self.blake3, self.address).serialize(to)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ContentIds {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if from.is_human_readable() {
+            let mut ids = Self::default();
+            for text in Vec::<String>::deserialize(from)? {
+                let id: ContentId = text.parse().map_err(serde::de::Error::custom)?;
+                ids.merge(&id.into());
+            }
+            Ok(ids)
+        } else {
+            let (git, blake3, address) = Deserialize::deserialize(from)?;
+            Ok(Self { git, blake3, address })
+        }
     }
 }
 
@@ -229,6 +265,20 @@ mod tests {
         let mut hasher = ContentHasher::new(id.into(), 5);
         hasher.update(b"jello");
         assert_eq!(hasher.finish(), None);
+    }
+
+    #[test]
+    fn ids_read_back_from_text_and_from_bytes() {
+        let ids = ContentIds {
+            git: Some(GitId::Sha1([1; 20])),
+            blake3: Some([2; 32]),
+            address: None,
+        };
+        let text = serde_json::to_string(&ids).unwrap();
+        assert!(text.starts_with("[\"git:0101"), "{text}");
+        assert_eq!(serde_json::from_str::<ContentIds>(&text).unwrap(), ids);
+        let bytes = postcard::to_stdvec(&ids).unwrap();
+        assert_eq!(postcard::from_bytes::<ContentIds>(&bytes).unwrap(), ids);
     }
 
     #[test]

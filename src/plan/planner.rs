@@ -207,7 +207,7 @@ impl<'a> Planner<'a> {
         self.step(
             turn,
             Work::Write {
-                entry,
+                entry: Box::new(entry),
                 headers,
                 replaces,
                 origin: Origin::Stream,

@@ -76,7 +76,7 @@ pub enum Work {
     /// The head wants this object, and it is not there or otherwise.
     Write {
         /// What the head wants.
-        entry: Entry,
+        entry: Box<Entry>,
         /// The headers it gets.
         headers: HeadersDigest,
         /// What it replaces.

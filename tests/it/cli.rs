@@ -75,7 +75,7 @@ impl Room {
                 assert!(text.ends_with('\n'), "{name} ends in the middle of a line: {text:?}");
             }
         }
-        write!(shown, "--- exit {}\n", output.status.code().unwrap()).unwrap();
+        writeln!(shown, "--- exit {}", output.status.code().unwrap()).unwrap();
         shown
     }
 }
