@@ -102,6 +102,7 @@ pub async fn rebuild(request: &Rebuild, cancel: &CancellationToken) -> Result<Re
     ));
     let outcome = under_lease(
         request,
+        &fenced,
         &retrying(&fenced),
         &retrying(&request.status_store),
         &folder,
@@ -116,6 +117,7 @@ pub async fn rebuild(request: &Rebuild, cancel: &CancellationToken) -> Result<Re
 
 async fn under_lease(
     request: &Rebuild,
+    fenced: &Arc<dyn Store>,
     store: &Arc<dyn Store>,
     status_store: &Arc<dyn Store>,
     folder: &LedgerFolder,
@@ -137,7 +139,7 @@ async fn under_lease(
     let last = last_success(&**status_store, &request.status_path).await?;
     let capabilities = match &known {
         Some(root) => root.store,
-        None => probe_store(store, folder, run).await?,
+        None => probe_store(request, fenced.clone(), folder, run).await?,
     };
     let mut rebuilt = Rebuilt {
         status_file: last.name.as_ref().map(ToString::to_string),
@@ -182,8 +184,19 @@ async fn under_lease(
     Ok(rebuilt)
 }
 
-async fn probe_store(store: &Arc<dyn Store>, folder: &LedgerFolder, run: RunId) -> Result<Capabilities, ExportError> {
-    Ok(probe::probe(&**store, &folder.probe(run)).await?.capabilities)
+async fn probe_store(
+    request: &Rebuild,
+    fenced: Arc<dyn Store>,
+    folder: &LedgerFolder,
+    run: RunId,
+) -> Result<Capabilities, ExportError> {
+    // A wrong checksum is answered as if it would pass, so a probe is not to be repeated request by request.
+    let once = RetryConfig {
+        attempts: 1,
+        ..request.retry
+    };
+    let store = Retrying::new(fenced, None, request.counts.clone()).with_config(once);
+    Ok(probe::probe(&store, &folder.probe(run)).await?.capabilities)
 }
 
 fn generation_by_time() -> u64 {
