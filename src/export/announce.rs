@@ -56,11 +56,11 @@ impl Session<'_> {
             status: name.clone(),
             lease_taken: self.lease_taken,
         };
-        // What says success must stop to, or must say it truly, before a root names this run: a run that dies later
-        // is not asked any more.
+        // Before the swap: a run that dies right after it leaves nobody who knows what earlier ones left open.
         if let Some(Loaded { root, .. }) = loaded {
             self.settle_newest(root, capabilities).await?;
         }
+        self.close_dead_files(loaded, inherited, capabilities).await?;
         let root = self.dirty_root(loaded, inherited, run, ranges, capabilities);
         let etag = match loaded {
             Some(loaded) if is_out(Switch::DirtyBeforeObjects) => loaded.etag.clone(),
@@ -86,7 +86,6 @@ impl Session<'_> {
         capabilities: Capabilities,
     ) -> Result<(StatusFile, StatusHead), Stop> {
         let (exporter, config) = (self.exporter, &self.exporter.config);
-        self.close_dead_files(loaded, inherited, capabilities).await?;
         self.abort_uploads(loaded, inherited).await?;
         let head = StatusHead {
             status: ExportState::Creating,
