@@ -6,6 +6,7 @@
 
 mod adopt;
 mod announce;
+mod attempt;
 mod compare;
 mod config;
 mod error;

@@ -8,6 +8,7 @@ mod put;
 mod remove;
 mod turns;
 
+pub use copy::SMALLEST_PART_COPY_BYTES;
 pub use look::Owners;
 pub use outcome::{Outcome, Outcomes};
 pub use turns::{OutcomeSink, TransferError, carry_out};

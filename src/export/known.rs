@@ -144,6 +144,7 @@ impl<'a> Known<'a> {
             let edit = match &standing {
                 Some(Standing::Ours(now)) if before.as_ref() == Some(now) => None,
                 Some(Standing::Ours(now)) => Some(Edit::Set(now.clone())),
+                _ if before.is_none() => None,
                 Some(Standing::Foreign { .. }) | None => Some(Edit::Drop(path)),
             };
             if let Some(edit) = edit {

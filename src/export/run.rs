@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::{Lease, LeaseError, LeaseRequest, LedgerError, LedgerReader, Loaded, SwapError, load_root};
+use crate::ledger::{Lease, LeaseError, LeaseRequest, LedgerReader, Loaded, SwapError, load_root};
 use crate::model::RunId;
 use crate::plan::Plan;
 use crate::progress::Phase;
-use crate::store::{Capabilities, Retrying, Store, StoreErrorKind};
+use crate::store::{Capabilities, Retrying, Store};
 use crate::switches::{Switch, is_out};
 
 use super::prepare::Reads;
@@ -179,17 +179,7 @@ impl Exporter {
 
     /// Calls every way in which a lost lease shows by its name.
     fn name_lost_lease(&self, error: ExportError) -> ExportError {
-        use crate::status::StatusError;
-        let lost = |kind: &StoreErrorKind| *kind == StoreErrorKind::LeaseLost;
-        let is_lost = match &error {
-            ExportError::Store(error)
-            | ExportError::Ledger(LedgerError::Store(error))
-            | ExportError::Status(StatusError::Store(error) | StatusError::Ledger(LedgerError::Store(error))) => {
-                lost(&error.kind)
-            }
-            _ => false,
-        };
-        if is_lost {
+        if error.is_lost_lease() {
             ExportError::LeaseLost {
                 export_path: self.config.export_path.to_string(),
             }

@@ -70,10 +70,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The store's clock now.
+    /// The store's clock now, in whole milliseconds.
     pub(super) fn store_now(&self) -> StoreTime {
         let (date, at) = self.date;
-        date + self.exporter.clock.now().saturating_sub(at)
+        let now = date + self.exporter.clock.now().saturating_sub(at);
+        StoreTime::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
     /// Takes the store's clock anew.

@@ -15,7 +15,7 @@ const LARGEST_SINGLE_COPY_BYTES: u64 = 256 << 20;
 
 /// The least that a part other than the last may be, so the least that is worth a copy in parts: below,
 /// three requests cost more than sending the bytes.
-const SMALLEST_PART_COPY_BYTES: u64 = 5 << 20;
+pub const SMALLEST_PART_COPY_BYTES: u64 = 5 << 20;
 
 impl Transfer {
     /// The object to copy from, where the origin names one and the store can copy it under guard.
@@ -41,7 +41,7 @@ impl Transfer {
         let fits = if entry.size <= LARGEST_SINGLE_COPY_BYTES && whole {
             true
         } else {
-            parts && entry.size >= SMALLEST_PART_COPY_BYTES
+            parts && entry.size > SMALLEST_PART_COPY_BYTES
         };
         let bucket = self.store.bucket().clone();
         fits.then(|| CopySource {

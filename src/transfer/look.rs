@@ -124,6 +124,10 @@ impl Transfer {
     /// After a 409: finds what stands in the way of a path, as a file where a folder must be or the other
     /// way round. What runs of ours left there is deleted; of anything else the name is given.
     async fn clear_the_way(&self, path: &RelPath) -> Result<Option<String>, StoreError> {
+        // Elsewhere a 409 says that two conditional writes met.
+        if self.capabilities.file_beside_folder {
+            return Ok(None);
+        }
         let mut in_the_way: Vec<RelPath> = Vec::new();
         for folder in path.folders() {
             in_the_way.extend(RelPath::new(folder));
@@ -143,8 +147,14 @@ impl Transfer {
                 Err(error) if error.kind == StoreErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            if !self.owners.own(&meta) {
-                return Ok(Some(format!("{path} stands in the way, and lakesync did not write it")));
+            match &meta.headers.mark {
+                Some(mark) if mark.run == self.owners.run => {
+                    return Ok(Some(format!(
+                        "{path} stands in the way, and this store cannot hold both"
+                    )));
+                }
+                Some(mark) if self.owners.kin.contains(&mark.run) => {}
+                _ => return Ok(Some(format!("{path} stands in the way, and lakesync did not write it"))),
             }
             match self.delete_seen(&path, &meta.etag).await {
                 // Another write that it stood in the way of was faster.

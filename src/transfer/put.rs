@@ -78,10 +78,9 @@ impl Transfer {
                     continue;
                 }
                 Err(ObjectError::Store(error)) if needs_look(&error.kind) => error,
-                // A store or a policy that forbids copies does not forbid to send.
-                Err(ObjectError::Store(error))
-                    if copied && matches!(error.kind, StoreErrorKind::NotSupported | StoreErrorKind::Denied) =>
-                {
+                // Whatever keeps the store from copying (a policy, an origin that was archived) does not keep us
+                // from sending.
+                Err(ObjectError::Store(error)) if copied && !error.kind.is_transient() && !error.kind.is_fatal() => {
                     from = None;
                     continue;
                 }

@@ -9,13 +9,13 @@ use crate::model::{ETag, RelPath};
 use crate::plan::{Plan, Step, Turn, Work};
 use crate::progress::{Action, ObjectEvent};
 use crate::spool::SpoolError;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
 use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 use super::outcome::{Outcome, Outcomes};
 use super::put::ObjectError;
-use super::remove::{BATCH, describe};
+use super::remove::{BATCH, describe, ends_the_run};
 
 /// How long requests under way may take after somebody asked to stop: a run has 10 s in all to end in order.
 const GRACE: Duration = Duration::from_secs(4);
@@ -45,7 +45,8 @@ pub trait OutcomeSink: Send {
 }
 
 /// Carries out all steps of a plan. No delete is sent before every write that it does not block has
-/// succeeded (P7): once anything failed, turns of deletes are left out.
+/// succeeded (P7): once anything failed, turns of deletes are left out, and so is what would point readers at
+/// an object that is not there.
 pub async fn carry_out(
     transfer: &Arc<Transfer>,
     plan: &Plan,
@@ -60,7 +61,7 @@ pub async fn carry_out(
     for turn in turns {
         // What is doomed is counted in its own turn, the last.
         if failed + plan.doomed > 0
-            && (turn.is_delete() || turn == Turn::Blocked)
+            && (turn.is_delete() || matches!(turn, Turn::Blocked | Turn::Last(_)))
             && !is_out(Switch::NoDeletesAfterFailure)
         {
             tracing::info!(?turn, failed, "left out, since something failed");
@@ -94,6 +95,10 @@ async fn carry_out_turn(
     let mut stopped = None;
     loop {
         while stopped.is_none() && tasks.len() < at_once {
+            if failed > 0 && turn.is_sequential() {
+                // Whoever sees number 11 of a table log looks for number 10.
+                break;
+            }
             if transfer.cancel.is_cancelled() {
                 stopped = Some(TransferError::Interrupted);
                 break;
@@ -168,12 +173,12 @@ async fn take_batch(transfer: &Arc<Transfer>, first: u64, mut batch: Vec<Step>, 
                 _ => None,
             })
             .collect();
-        let outcomes = transfer.remove_many(&objects).await;
+        let (outcomes, fatal) = transfer.remove_many(&objects).await;
         let elapsed = began.elapsed();
         return (
             first,
             outcomes.into_iter().map(|outcome| (outcome, 0, elapsed)).collect(),
-            None,
+            fatal,
         );
     }
     let step = batch.pop().expect("a batch has a step");
@@ -216,11 +221,13 @@ async fn take_step(transfer: &Arc<Transfer>, step: Step, shared: bool) -> (Outco
                     path: entry.path,
                     error: describe(&error),
                 };
-                let fatal = error.kind.is_fatal() || error.kind == StoreErrorKind::Unreachable;
-                (failed, 0, fatal.then_some(error))
+                (failed, 0, ends_the_run(&error.kind).then_some(error))
             }
         },
-        Work::Delete { path, etag } => (transfer.remove(&path, &etag).await, 0, None),
+        Work::Delete { path, etag } => {
+            let (outcome, fatal) = transfer.remove(&path, &etag).await;
+            (outcome, 0, fatal)
+        }
         Work::Conflict { path } => {
             let error = "an object that lakesync did not write, or that somebody changed, stands here; \
                          --overwrite replaces it, --exclude leaves it out";
