@@ -1,10 +1,12 @@
 """An independent reader of the status file: boto3 and docs/status-file.md, no code of lakesync.
 
-    read_status.py ENDPOINT BUCKET STATUS_PREFIX EXPORT_PREFIX [--foreign PATH]...
+    read_status.py ENDPOINT BUCKET STATUS_PREFIX EXPORT_PREFIX [--foreign PATH]... [--status-bucket BUCKET]
+    read_status.py --batch
 
 Reads the newest `_STATUS_*` file, asks that it says `success`, compares the etag and the size of every record with
 the object's, and asks that nothing else lies under the export prefix but status files, `_lakesync/` and what
-`--foreign` names. Then it looks again, as a reader must. Exits with 0 or 1 and one line.
+`--foreign` names. Then it looks again, as a reader must. Exits with 0 or 1 and one line. `--batch` reads such arguments from standard
+input, a JSON array for each check, and answers each with one line: a JSON array of that code and that line.
 """
 
 import argparse
@@ -67,7 +69,8 @@ def check(asked):
     """Does all that the page above says; gives the line to print."""
     config = botocore.config.Config(max_pool_connections=WORKERS, s3={"addressing_style": "path"})
     s3 = boto3.client("s3", endpoint_url=asked.endpoint, config=config)
-    key, etag, (first, *records) = newest_status(s3, asked.bucket, asked.status_prefix)
+    status_bucket = asked.status_bucket or asked.bucket
+    key, etag, (first, *records) = newest_status(s3, status_bucket, asked.status_prefix)
     if first["status"] != "success":
         raise Mismatch(f"{key}: {first['status']}: {first['message']}")
     paths = [record["path"] for record in records]
@@ -87,28 +90,42 @@ def check(asked):
             wrong.append(f"{path!r}: in the bucket, not in the status file")
     if wrong:
         raise Mismatch(f"{len(wrong)} differ: " + "; ".join(wrong[:10]))
-    if newest_status(s3, asked.bucket, asked.status_prefix)[:2] != (key, etag):
+    if newest_status(s3, status_bucket, asked.status_prefix)[:2] != (key, etag):
         raise Mismatch(f"{key}: no longer the newest, or changed, after the look")
     return f"{key}: success, commit {first['commit']}, {len(records)} objects as recorded, nothing else"
 
 
-def main():
-    """Reads the command line, checks, says one line."""
+def arguments(words):
+    """Reads the words of one check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("endpoint")
     parser.add_argument("bucket")
     parser.add_argument("status_prefix", help="empty, or ending in /")
     parser.add_argument("export_prefix", help="empty, or ending in /")
     parser.add_argument("--foreign", action="append", default=[], metavar="PATH", help="an object of others")
+    parser.add_argument("--status-bucket", metavar="BUCKET", help="where the status files are, if not in BUCKET")
+    return parser.parse_args(words)
+
+
+def judge(words):
+    """Does one check; gives the exit code and the line."""
     try:
-        print(check(parser.parse_args()))
+        return 0, check(arguments(words))
     except (Mismatch, KeyError, ValueError, botocore.exceptions.BotoCoreError) as error:
-        print(f"{type(error).__name__}: {error}")
-        return 1
+        return 1, f"{type(error).__name__}: {error}"
     except botocore.exceptions.ClientError as error:
-        print(f"the store refused: {error}")
-        return 1
-    return 0
+        return 1, f"the store refused: {error}"
+
+
+def main():
+    """One check, or one for each line of standard input."""
+    if sys.argv[1:] == ["--batch"]:
+        for line in sys.stdin:
+            print(json.dumps(judge(json.loads(line))), flush=True)
+        return 0
+    code, line = judge(sys.argv[1:])
+    print(line)
+    return code
 
 
 if __name__ == "__main__":

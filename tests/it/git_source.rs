@@ -4,7 +4,7 @@ mod changes;
 mod damage;
 mod names;
 mod policies;
-mod repository;
+pub mod repository;
 mod storage;
 
 use std::collections::BTreeMap;

@@ -4,14 +4,19 @@
     reason = "all of this is tests; clippy.toml's switch knows only functions that say so"
 )]
 
+mod audit;
 mod cli;
 mod dir_source;
 mod doctor;
 mod export;
 #[cfg(feature = "git")]
 mod git_source;
+mod kill;
 mod layers;
 mod probe;
+mod process;
+#[cfg(feature = "git")]
+mod real_export;
 mod s3_wire;
 mod scale;
 mod semantics_doc;

@@ -21,6 +21,8 @@ use http::{Connection, Head};
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// It goes through; whoever waits for it is told.
+    Pass,
     /// The connection is closed before the server sees the request.
     CloseBefore,
     /// The server carries the request out, and the connection is closed instead of the reply.
@@ -54,11 +56,19 @@ pub struct Wire {
     accepting: AbortHandle,
 }
 
+/// Says of the log, whose last line has just arrived, whether that is the request.
+type Trigger = Box<dyn FnMut(&[Seen]) -> bool + Send>;
+
 struct State {
     log: Mutex<Vec<Seen>>,
     actions: Mutex<BTreeMap<usize, Action>>,
+    trigger: Mutex<Option<(Trigger, Action)>>,
+    /// Which request the trigger was for, once it has had its action.
+    triggered: watch::Sender<Option<usize>>,
     /// How many requests have arrived, and whether all is frozen.
     reached: watch::Sender<usize>,
+    /// How many requests the server has that it has not answered.
+    pending: watch::Sender<usize>,
     frozen: watch::Sender<bool>,
 }
 
@@ -71,7 +81,10 @@ impl Wire {
         let state = Arc::new(State {
             log: Mutex::default(),
             actions: Mutex::default(),
+            trigger: Mutex::default(),
+            triggered: watch::Sender::new(None),
             reached: watch::Sender::new(0),
+            pending: watch::Sender::new(0),
             frozen: watch::Sender::new(false),
         });
         let accepting = tokio::spawn(accept(listener, upstream, state.clone())).abort_handle();
@@ -94,6 +107,26 @@ impl Wire {
         reached.wait_for(|seen| *seen >= number).await.unwrap();
     }
 
+    /// Says what happens to the first request of which `is_it` says so: it sees the log up to that request. Once
+    /// only; a later call takes its place.
+    pub fn when(&self, is_it: impl FnMut(&[Seen]) -> bool + Send + 'static, action: Action) {
+        self.state.triggered.send_replace(None);
+        *self.state.trigger.lock().unwrap() = Some((Box::new(is_it), action));
+    }
+
+    /// Waits until the request of [`when`](Self::when) has had its action; gives its number, the first being 1.
+    pub async fn triggered(&self) -> usize {
+        let mut triggered = self.state.triggered.subscribe();
+        let number = triggered.wait_for(Option::is_some).await.unwrap();
+        number.expect("waited for")
+    }
+
+    /// Waits until the server has answered all that reached it.
+    pub async fn quiet(&self) {
+        let mut pending = self.state.pending.subscribe();
+        pending.wait_for(|count| *count == 0).await.unwrap();
+    }
+
     /// Lets frozen requests go on.
     pub fn thaw(&self) {
         self.state.frozen.send_replace(false);
@@ -103,6 +136,7 @@ impl Wire {
     pub fn reset(&self) {
         self.state.log.lock().unwrap().clear();
         self.state.actions.lock().unwrap().clear();
+        *self.state.trigger.lock().unwrap() = None;
         self.state.reached.send_replace(0);
         self.thaw();
     }
@@ -158,14 +192,18 @@ async fn serve(client: TcpStream, upstream: &str, state: &State) -> std::io::Res
     let mut client = Connection::new(client);
     let mut server = None;
     while let Some(request) = client.read_head().await? {
-        let place = state.arrived(&request);
-        let action = state.actions.lock().unwrap().remove(&(place + 1));
+        let (place, is_it, action) = state.arrived(&request);
         match action {
             Some(Action::CloseBefore) => {
                 state.reached.send_replace(place + 1);
+                state.tell(place, is_it);
                 return Ok(());
             }
-            Some(Action::FreezeBefore) => state.freeze(),
+            Some(Action::FreezeBefore) => {
+                state.freeze();
+                state.tell(place, is_it);
+            }
+            Some(Action::Pass) => state.tell(place, is_it),
             _ => {}
         }
         if action != Some(Action::CloseAfter) && action != Some(Action::FreezeAfter) {
@@ -178,18 +216,23 @@ async fn serve(client: TcpStream, upstream: &str, state: &State) -> std::io::Res
             Some(server) => server,
             none => none.insert(Connection::new(TcpStream::connect(upstream).await?)),
         };
-        let reply = client.pass_request(&request, server).await?;
+        state.pending.send_modify(|count| *count += 1);
+        let reply = client.pass_request(&request, server).await;
+        state.pending.send_modify(|count| *count -= 1);
+        let reply = reply?;
         if let (Some(status), Some(seen)) = (reply.status(), state.log.lock().unwrap().get_mut(place)) {
             seen.status = Some(status);
         }
         match action {
             Some(Action::CloseAfter) => {
                 state.reached.send_replace(place + 1);
+                state.tell(place, is_it);
                 return Ok(());
             }
             Some(Action::FreezeAfter) => {
                 state.freeze();
                 state.reached.send_replace(place + 1);
+                state.tell(place, is_it);
             }
             _ => {}
         }
@@ -203,11 +246,22 @@ async fn serve(client: TcpStream, upstream: &str, state: &State) -> std::io::Res
 }
 
 impl State {
-    /// Notes a request and says where in the log it stands.
-    fn arrived(&self, request: &Head) -> usize {
+    /// Notes a request; says where in the log it stands, whether the trigger was for it, and what happens to it.
+    fn arrived(&self, request: &Head) -> (usize, bool, Option<Action>) {
         let mut log = self.log.lock().unwrap();
         log.push(request.seen());
-        log.len() - 1
+        let place = log.len() - 1;
+        let mut trigger = self.trigger.lock().unwrap();
+        if let Some((_, action)) = trigger.take_if(|(is_it, _)| is_it(&log)) {
+            return (place, true, Some(action));
+        }
+        (place, false, self.actions.lock().unwrap().remove(&(place + 1)))
+    }
+
+    fn tell(&self, place: usize, is_it: bool) {
+        if is_it {
+            self.triggered.send_replace(Some(place + 1));
+        }
     }
 
     fn freeze(&self) {
