@@ -6,6 +6,7 @@
 
 mod adopt;
 mod announce;
+mod attempt;
 mod compare;
 mod config;
 mod error;
@@ -85,7 +86,7 @@ impl Exporter {
         LedgerFolder::of(&self.config.export_path.prefix)
     }
 
-    /// A hash of everything that says which files go out and with which headers.
+    /// A hash of everything that says which files go out and with which headers; the root keeps it.
     pub fn fingerprint(&self) -> String {
         let mut text = format!("{}\n{:?}\n", self.headers.fingerprint(), self.config.odd_keys);
         if let Some(regex) = &self.config.prefix_regex {

@@ -11,6 +11,7 @@
 pub mod model;
 pub mod progress;
 pub mod clock;
+pub mod switches;
 pub mod limits;
 pub mod spool;
 pub mod source;

@@ -8,12 +8,14 @@ mod put;
 mod remove;
 mod turns;
 
+pub use copy::SMALLEST_PART_COPY_BYTES;
 pub use look::Owners;
 pub use outcome::{Outcome, Outcomes};
 pub use turns::{OutcomeSink, TransferError, carry_out};
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
@@ -64,6 +66,8 @@ pub struct Transfer {
     pub cancel: CancellationToken,
     /// Uploads that are being given up.
     pub aborts: TaskTracker,
+    /// Whether one of them could not be given up.
+    pub left_uploads: Arc<AtomicBool>,
     /// Etags of objects of this run that others are copied from, by their paths.
     pub twins: Mutex<HashMap<RelPath, ETag>>,
 }

@@ -59,7 +59,8 @@ s3 = boto3.client("s3")
 pages = s3.get_paginator("list_objects_v2").paginate(Bucket="demo", Prefix="published/_STATUS_")
 newest = max(item["Key"] for page in pages for item in page.get("Contents", []))
 print("s3://demo/" + newest)
-print(s3.get_object(Bucket="demo", Key=newest)["Body"].read().decode(), end="")
+body = s3.get_object(Bucket="demo", Key=newest)["Body"].read().decode()
+print("\n".join(line.rstrip() for line in body.splitlines()))
 PYTHON
 }
 

@@ -162,6 +162,7 @@ impl From<&Refusal> for Exit {
             | Refusal::OtherSource { .. }
             | Refusal::StatusMoved { .. }
             | Refusal::StatusTaken { .. }
+            | Refusal::StatusInside { .. }
             | Refusal::Unguarded { .. } => Self::Refused,
         }
     }

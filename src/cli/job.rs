@@ -288,8 +288,8 @@ fn config(flags: &ExportFlags, source: &SourceJob, export_path: S3Url, status_pa
 /// Everything that says which files of a tree go out; when it changes, an unchanged head is looked at again.
 fn selection(source: &SourceJob) -> Vec<String> {
     let policies = format!(
-        "symlinks={:?} submodules={:?} special={:?}",
-        source.select.symlinks, source.select.submodules, source.select.special
+        "symlinks={:?} submodules={:?} special={:?} lfs={:?}",
+        source.select.symlinks, source.select.submodules, source.select.special, source.select.lfs
     );
     source.filter.globs().iter().cloned().chain([policies]).collect()
 }

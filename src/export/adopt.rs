@@ -7,7 +7,7 @@ use md5::Digest as _;
 
 use crate::ledger::{HeadersDigest, Record};
 use crate::model::{CommitId, ContentHasher, ContentIds, ETag, Entry, Prefix, RelPath};
-use crate::plan::{HeaderRules, is_own_file};
+use crate::plan::{HeaderRules, Markers, is_own_file};
 use crate::source::{Item, Source, SourceError};
 use crate::spool::Spool;
 use crate::store::{Store, StoreError};
@@ -36,6 +36,14 @@ pub(super) async fn first_object(store: &dyn Store, prefix: &Prefix) -> Result<O
     }
 }
 
+/// What the head wants, for a comparison.
+pub(super) struct Wanted<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) head: &'a CommitId,
+    pub(super) headers: &'a HeaderRules,
+    pub(super) markers: Option<regex::bytes::Regex>,
+}
+
 /// Lists what is there, sorted by path, and, where `compare` is given, takes equal objects as ours.
 ///
 /// Holds one line for each object, some 150 bytes: stores need not list in the order of bytes, and this is done
@@ -43,7 +51,7 @@ pub(super) async fn first_object(store: &dyn Store, prefix: &Prefix) -> Result<O
 pub(super) async fn find_objects(
     store: &Arc<dyn Store>,
     prefix: &Prefix,
-    compare: Option<(&dyn Source, &CommitId, &HeaderRules)>,
+    compare: Option<Wanted<'_>>,
 ) -> Result<Spool<Found>, ExportError> {
     let mut there: BTreeMap<RelPath, FoundObject> = BTreeMap::new();
     let mut token = None;
@@ -65,17 +73,29 @@ pub(super) async fn find_objects(
             break;
         }
     }
-    if let Some((source, head, headers)) = compare {
-        let mut tree = source.tree(head).await?;
-        while let Some(item) = tree.next().await? {
-            let Item::Entry(entry) = item else { continue };
-            let Some(FoundObject::Object { etag, size, .. }) = there.get(&entry.path) else {
-                continue;
+    if let Some(wanted) = compare {
+        let mut tree = wanted.source.tree(wanted.head).await?;
+        let mut markers = Markers::new(wanted.markers.clone());
+        let mut ended = false;
+        while !ended {
+            let entries = match tree.next().await? {
+                Some(Item::Entry(entry)) => markers.push(Some(entry)),
+                Some(Item::Notice(_)) => continue,
+                Some(Item::Failed { path, .. }) => markers.before(&path),
+                None => {
+                    ended = true;
+                    markers.push(None)
+                }
             };
-            if *size == entry.size && is_equal(store, prefix, source, head, &entry, etag).await? {
-                let digest = headers.entry_digest(&entry);
-                let record = adopted(&entry, etag.clone(), digest);
-                there.insert(entry.path, FoundObject::Adopted(record));
+            for entry in entries {
+                let Some(FoundObject::Object { etag, size, .. }) = there.get(&entry.path) else {
+                    continue;
+                };
+                if *size == entry.size && wanted.is_equal(store, prefix, &entry, etag).await? {
+                    let digest = wanted.headers.entry_digest(&entry);
+                    let record = adopted(&entry, etag.clone(), digest);
+                    there.insert(entry.path, FoundObject::Adopted(record));
+                }
             }
         }
     }
@@ -102,55 +122,59 @@ fn adopted(entry: &Entry, etag: ETag, headers: HeadersDigest) -> Record {
     }
 }
 
-/// Compares the object's etag with the MD5 of the file, and where that does not settle it, its bytes.
-async fn is_equal(
-    store: &Arc<dyn Store>,
-    prefix: &Prefix,
-    source: &dyn Source,
-    head: &CommitId,
-    entry: &Entry,
-    etag: &ETag,
-) -> Result<bool, ExportError> {
-    let mut body = match source.open(head, entry).await {
-        Ok(body) => body,
-        Err(error) if error.is_about_one_file() => return Ok(false),
-        Err(error) => return Err(error.into()),
-    };
-    let mut md5 = md5::Md5::new();
-    let mut hasher = ContentHasher::new(entry.content, entry.size);
-    loop {
-        match body.next_chunk().await {
-            Ok(Some(chunk)) => {
-                md5.update(&chunk);
-                hasher.update(&chunk);
-            }
-            Ok(None) => break,
-            Err(SourceError::Changed { .. }) => return Ok(false),
-            Err(error) => return Err(error.into()),
+impl Wanted<'_> {
+    /// Compares the object's etag with the MD5 of the file, and where that does not settle it, its bytes.
+    async fn is_equal(
+        &self,
+        store: &Arc<dyn Store>,
+        prefix: &Prefix,
+        entry: &Entry,
+        etag: &ETag,
+    ) -> Result<bool, ExportError> {
+        if entry.size == 0 {
+            return Ok(true);
         }
+        let mut body = match self.source.open(self.head, entry).await {
+            Ok(body) => body,
+            Err(error) if error.is_about_one_file() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let mut md5 = md5::Md5::new();
+        let mut hasher = ContentHasher::new(entry.content, entry.size);
+        loop {
+            match body.next_chunk().await {
+                Ok(Some(chunk)) => {
+                    md5.update(&chunk);
+                    hasher.update(&chunk);
+                }
+                Ok(None) => break,
+                Err(SourceError::Changed { .. }) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let Some(content) = hasher.finish() else {
+            return Ok(false);
+        };
+        if hex::encode(md5.finalize()).eq_ignore_ascii_case(etag.as_str()) {
+            return Ok(true);
+        }
+        // An etag that is no MD5 (several parts, encryption) says nothing: only the bytes do.
+        let Some(key) = prefix.key(&entry.path) else {
+            return Ok(false);
+        };
+        let mut fetched = store.get(&key, None).await?;
+        let mut there = ContentHasher::new(
+            ContentIds {
+                address: None,
+                ..content
+            },
+            entry.size,
+        );
+        let mut length = 0;
+        while let Some(chunk) = futures::StreamExt::next(&mut fetched.body).await.transpose()? {
+            length += chunk.len() as u64;
+            there.update(&chunk);
+        }
+        Ok(length == entry.size && there.finish().is_some())
     }
-    let Some(content) = hasher.finish() else {
-        return Ok(false);
-    };
-    if hex::encode(md5.finalize()).eq_ignore_ascii_case(etag.as_str()) {
-        return Ok(true);
-    }
-    // An etag that is no MD5 (several parts, encryption) says nothing: only the bytes do.
-    let Some(key) = prefix.key(&entry.path) else {
-        return Ok(false);
-    };
-    let mut fetched = store.get(&key, None).await?;
-    let mut there = ContentHasher::new(
-        ContentIds {
-            address: None,
-            ..content
-        },
-        entry.size,
-    );
-    let mut length = 0;
-    while let Some(chunk) = futures::StreamExt::next(&mut fetched.body).await.transpose()? {
-        length += chunk.len() as u64;
-        there.update(&chunk);
-    }
-    Ok(length == entry.size && there.finish().is_some())
 }

@@ -1,18 +1,31 @@
 //! Steps 4 to 6: intents, the root to dirty, `creating`; and the status files of runs that died.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use crate::ledger::{Intent, IntentKind, IntentWriter, Loaded, Root, RunRef, State, StatusName, StatusPlace};
+use crate::ledger::{Intent, IntentKind, IntentWriter, Loaded, RangeRef, Root, RunRef, State, StatusName, StatusPlace};
 use crate::model::{CommitId, Prefix};
 use crate::plan::{Plan, Step, Work};
 use crate::progress::Phase;
 use crate::status::{ExportState, StatusError, StatusFile, StatusHead, read_head};
-use crate::store::{Capabilities, Condition, Store, StoreErrorKind};
+use crate::store::{Capabilities, Condition, StoreErrorKind};
+use crate::switches::{Switch, is_out};
+use crate::transfer::SMALLEST_PART_COPY_BYTES;
 
 use super::ExportError;
 use super::run::Stop;
 use super::session::{Inherited, Session};
+
+/// Where a run comes from and where it goes.
+pub(super) struct Course<'a> {
+    pub(super) loaded: Option<&'a Loaded>,
+    pub(super) inherited: &'a Inherited,
+    pub(super) commit: &'a CommitId,
+    pub(super) capabilities: Capabilities,
+    /// The ranges that it begins with.
+    pub(super) ranges: Vec<RangeRef>,
+    /// The newest status file that is known of.
+    pub(super) last_status: Option<&'a StatusName>,
+}
 
 /// A run that has said what it will do.
 pub(super) struct Announced {
@@ -23,18 +36,19 @@ pub(super) struct Announced {
 
 impl Session<'_> {
     /// Says what the run will do: first to the next run, then to readers.
-    pub(super) async fn announce(
-        &self,
-        loaded: Option<&Loaded>,
-        inherited: &Inherited,
-        commit: &CommitId,
-        capabilities: Capabilities,
-        plan: &Plan,
-        last_status: Option<&StatusName>,
-    ) -> Result<Announced, Stop> {
-        let (exporter, config) = (self.exporter, &self.exporter.config);
-        exporter.progress.phase(Phase::Announce);
-        self.write_intents(plan, capabilities).await?;
+    pub(super) async fn announce(&self, course: Course<'_>, plan: &Plan) -> Result<Announced, Stop> {
+        let Course {
+            loaded,
+            inherited,
+            commit,
+            capabilities,
+            ranges,
+            last_status,
+        } = course;
+        self.exporter.progress.phase(Phase::Announce);
+        if !is_out(Switch::IntentsBeforeDirty) {
+            self.write_intents(plan, capabilities).await?;
+        }
         let name = StatusName::next(self.store_now(), last_status);
         let run = RunRef {
             run: self.run,
@@ -42,10 +56,37 @@ impl Session<'_> {
             status: name.clone(),
             lease_taken: self.lease_taken,
         };
-        let root = self.dirty_root(loaded, inherited, run, capabilities);
-        let etag = self.swap(&root, loaded.map(|loaded| &loaded.etag)).await?;
-        let root = Loaded { root, etag, date: None };
+        // Before the swap: a run that dies right after it leaves nobody who knows what earlier ones left open.
+        if let Some(Loaded { root, .. }) = loaded {
+            self.settle_newest(root, capabilities).await?;
+        }
         self.close_dead_files(loaded, inherited, capabilities).await?;
+        let root = self.dirty_root(loaded, inherited, run, ranges, capabilities);
+        let etag = match loaded {
+            Some(loaded) if is_out(Switch::DirtyBeforeObjects) => loaded.etag.clone(),
+            _ => self.swap(&root, loaded.map(|loaded| &loaded.etag)).await?,
+        };
+        let root = Loaded { root, etag, date: None };
+        match self.say_creating(commit, name, loaded, inherited, capabilities).await {
+            Ok((status, head)) => Ok(Announced { root, status, head }),
+            Err(stop) => {
+                self.step_back(loaded, root, &stop).await;
+                Err(stop)
+            }
+        }
+    }
+
+    /// Step 6, and what a run that died cannot do for itself any more.
+    async fn say_creating(
+        &self,
+        commit: &CommitId,
+        name: StatusName,
+        loaded: Option<&Loaded>,
+        inherited: &Inherited,
+        capabilities: Capabilities,
+    ) -> Result<(StatusFile, StatusHead), Stop> {
+        let (exporter, config) = (self.exporter, &self.exporter.config);
+        self.abort_uploads(loaded, inherited).await?;
         let head = StatusHead {
             status: ExportState::Creating,
             message: "export begun".to_owned(),
@@ -58,8 +99,31 @@ impl Session<'_> {
             ..StatusHead::empty()
         };
         let mut status = self.status_file(name, capabilities);
-        status.write(&head, &mut ()).await?;
-        Ok(Announced { root, status, head })
+        if !is_out(Switch::CreatingBeforeObjects) {
+            status.write(&head, &mut ()).await?;
+        }
+        Ok((status, head))
+    }
+
+    /// Takes the dirty root back after an error before any object was touched, so that failures do not pile up.
+    async fn step_back(&self, loaded: Option<&Loaded>, dirty: Loaded, stop: &Stop) {
+        let Loaded { root: dirty, etag, .. } = dirty;
+        if matches!(stop, Stop::Swapped) || matches!(stop, Stop::Error(error) if error.is_lost_lease()) {
+            return;
+        }
+        let mut root = match loaded {
+            Some(loaded) => loaded.root.clone(),
+            None => Root {
+                state: State::Dirty(Vec::new()),
+                ..dirty.clone()
+            },
+        };
+        root.generation = dirty.generation + 1;
+        // The file may have been written although no reply said so; it is pruned like others.
+        root.status = dirty.status;
+        if let Err(error) = self.swap(&root, Some(&etag)).await {
+            tracing::warn!(%error, "the root could not be taken back; the next run finds out that nothing was done");
+        }
     }
 
     pub(super) fn status_file(&self, name: StatusName, capabilities: Capabilities) -> StatusFile {
@@ -93,6 +157,7 @@ impl Session<'_> {
         loaded: Option<&Loaded>,
         inherited: &Inherited,
         run: RunRef,
+        ranges: Vec<RangeRef>,
         capabilities: Capabilities,
     ) -> Root {
         let (exporter, config) = (self.exporter, &self.exporter.config);
@@ -115,7 +180,7 @@ impl Session<'_> {
             fingerprint: exporter.fingerprint(),
             store: capabilities,
             status,
-            ranges: loaded.map(|loaded| loaded.root.ranges.clone()).unwrap_or_default(),
+            ranges,
             state: State::Dirty(runs),
             unsettled: loaded.map(|loaded| loaded.root.unsettled.clone()).unwrap_or_default(),
         }
@@ -131,19 +196,34 @@ impl Session<'_> {
         let Some(Loaded { root, .. }) = loaded else {
             return Ok(());
         };
-        let config = &self.exporter.config;
-        if root.status.path != config.status_path {
-            return self.close_left_path(root).await;
-        }
-        let dead: BTreeSet<&StatusName> = inherited.dead.iter().map(|run| &run.status).collect();
-        for run in &inherited.dead {
-            let message = "the run died; a later one goes on from here";
+        let message = "the run died; a later one goes on from here";
+        // A run of a status path that was left since is not among the names.
+        for run in inherited
+            .dead
+            .iter()
+            .filter(|run| root.status.names.contains(&run.status))
+        {
             self.close_file(&run.status, &run.commit, message, capabilities).await?;
+        }
+        // A run that failed in good order, but for its last status.
+        if root.state == State::Dirty(Vec::new())
+            && let Some(newest) = root.status.names.last()
+            && root.status.path == self.exporter.config.status_path
+        {
+            self.close_file(newest, &CommitId::new(""), message, capabilities)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the newest status file says what is true until this run's own is there.
+    async fn settle_newest(&self, root: &Root, capabilities: Capabilities) -> Result<(), Stop> {
+        if root.status.path != self.exporter.config.status_path {
+            return self.close_left_path(root).await;
         }
         // A run that died between its clean swap and its last status: its commit was whole.
         if root.state == State::Clean
             && let (Some(newest), Some(commit)) = (root.status.names.last(), &root.commit)
-            && !dead.contains(newest)
         {
             self.ensure_success(root, newest, commit, capabilities).await?;
         }
@@ -186,12 +266,19 @@ impl Session<'_> {
         let Some(newest) = root.status.names.last() else {
             return Ok(());
         };
-        if root.status.path.bucket != *self.status_store.bucket() {
-            tracing::warn!(path = %root.status.path, "the old status path is in another bucket; its last file stays");
+        let bucket = &root.status.path.bucket;
+        let known = [&self.status_store, &self.ledger_store]
+            .into_iter()
+            .find(|store| store.bucket() == bucket);
+        let Some(store) = known.cloned() else {
+            let text = format!(
+                "the last status file of {} cannot be ended from here; delete it, so that no reader trusts it",
+                root.status.path
+            );
+            self.exporter.progress.warn(&text);
             return Ok(());
-        }
+        };
         let prefix: &Prefix = &root.status.path.prefix;
-        let store: Arc<dyn Store> = self.status_store.clone();
         let key = prefix.join(&newest.to_string());
         let Some((mut head, etag)) = read_head(&*store, &key).await? else {
             return Ok(());
@@ -242,7 +329,8 @@ fn intent(step: Step, part_size_bytes: u64) -> Option<Intent> {
                 size: entry.size,
                 headers,
             },
-            is_upload: entry.size > part_size_bytes,
+            // Copies may go in parts from the least length of a part on.
+            is_upload: entry.size > part_size_bytes.min(SMALLEST_PART_COPY_BYTES),
         }),
         Work::Delete { path, .. } => Some(Intent {
             path,

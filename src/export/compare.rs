@@ -57,6 +57,7 @@ impl Comparison<'_> {
                     continue;
                 }
                 Some(Item::Failed { path, error }) => {
+                    pair_up(&mut planner, markers.before(&path), &mut standing, &mut known).await?;
                     leave_before(&mut planner, &path, &mut standing, &mut known).await?;
                     // What stands there stays, whatever the file holds now.
                     if let Some(Standing::Ours(record)) = standing.take_if(|standing| *standing.path() == path) {

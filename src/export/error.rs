@@ -6,7 +6,7 @@ use crate::plan::PlanError;
 use crate::source::SourceError;
 use crate::spool::SpoolError;
 use crate::status::StatusError;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 use crate::transfer::TransferError;
 
 /// Why a run ended without a report.
@@ -110,6 +110,17 @@ pub enum Refusal {
         /// Where they were to go.
         wanted: String,
     },
+    /// Status files would stand among the data.
+    #[error(
+        "{status_path} lies below {export_path}, where status files would be taken for data; leave \
+         --export-status-path out, or choose a place outside"
+    )]
+    StatusInside {
+        /// The export path.
+        export_path: String,
+        /// The status path.
+        status_path: String,
+    },
     /// The status path is another export path's.
     #[error("{status_path} holds status files of {found}; give each export path a status path of its own")]
     StatusTaken {
@@ -129,6 +140,19 @@ pub enum Refusal {
 }
 
 impl ExportError {
+    /// Whether it says in any way that the lease was lost.
+    pub(super) fn is_lost_lease(&self) -> bool {
+        match self {
+            Self::LeaseLost { .. } => true,
+            Self::Store(error)
+            | Self::Ledger(LedgerError::Store(error))
+            | Self::Status(StatusError::Store(error) | StatusError::Ledger(LedgerError::Store(error))) => {
+                error.kind == StoreErrorKind::LeaseLost
+            }
+            _ => false,
+        }
+    }
+
     /// Says what a lease that could not be had means for an export path.
     pub(super) fn of_lease(error: LeaseError, export_path: &str) -> Self {
         let export_path = export_path.to_owned();

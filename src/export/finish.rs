@@ -1,10 +1,11 @@
-//! Steps 2 to 11 of one attempt, under the lease.
+//! Steps 7 to 11: transfer, ranges, the root to clean, `success`, clean-up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::ledger::{DoneLog, Edit, Loaded, RangeRef, Root, State, StatusName, Unsettled, cleanup, load_root};
+use crate::ledger::{DoneLog, Edit, Loaded, RangeRef, Root, State, Unsettled, cleanup};
 use tokio_util::task::TaskTracker;
 
 use crate::limits::ByteBudget;
@@ -12,182 +13,28 @@ use crate::model::{CommitId, NoticeKind, RunId};
 use crate::plan::Plan;
 use crate::progress::Phase;
 use crate::spool::Spool;
-use crate::status::{
-    ExportState, ObjectFailure, RecordStream, RecordsListed, StatusError, StatusFile, StatusHead, read_head,
-};
+use crate::status::{ExportState, ObjectFailure, RecordStream, RecordsListed, StatusFile, StatusHead};
 use crate::store::{Capabilities, StoreErrorKind};
+use crate::switches::{Switch, is_out};
 use crate::transfer::{Outcome as StepOutcome, Outcomes, Owners, Transfer, TransferError, carry_out};
 
 use super::ExportError;
 use super::announce::Announced;
 use super::config::StatusRecords;
 use super::journal::{Journal, Written};
-use super::prepare::{Prepared, Reads};
 use super::report::{Counts, Failure, Outcome, Report};
 use super::run::{Stop, unguarded};
 use super::session::{Inherited, Session};
-use super::settle::Settler;
 
 /// How long a request that was sent may land after its run is over: 15 minutes for which its signature is
 /// good, and 15 for which a store may take a wrong clock for a right one.
-const UNSETTLED_FOR: Duration = Duration::from_secs(30 * 60);
+pub(super) const UNSETTLED_FOR: Duration = Duration::from_secs(30 * 60);
 
 /// Bodies in memory at once, in parts: enough to keep every connection busy while others are being hashed.
 const PARTS_IN_MEMORY: u64 = 24;
 
 impl Session<'_> {
-    pub(super) async fn go(&mut self) -> Result<Report, Stop> {
-        let exporter = self.exporter;
-        let loaded = load_root(&*self.ledger_store, &self.folder).await?;
-        self.take_date(loaded.as_ref());
-        let head = exporter.source.head().await?;
-        let last_status = self.reads().check_place(loaded.as_ref()).await?;
-        let inherited = Inherited::of(loaded.as_ref());
-        if let Some(loaded) = loaded.as_ref().filter(|loaded| exporter.is_at(loaded, &head))
-            && inherited.to_settle().is_empty()
-        {
-            return self.say_success(loaded).await;
-        }
-        let capabilities = self.capabilities(loaded.as_ref()).await?;
-        exporter.progress.started(self.run, &head);
-        let reads = self.reads();
-        let preparing = reads.prepare(loaded.as_ref(), &inherited, &head, capabilities, last_status);
-        // Nothing is written yet, so there is nothing to end in order.
-        let prepared = self
-            .cancel
-            .run_until_cancelled(preparing)
-            .await
-            .ok_or(ExportError::Interrupted)??;
-        drop(reads);
-        if let Some(loaded) = loaded.as_ref().filter(|loaded| exporter.is_at(loaded, &head))
-            && prepared.plan.is_empty()
-            && prepared.corrections.is_empty()
-        {
-            // Dead runs of long ago left nothing: the root forgets them, and nothing else happens.
-            self.abort_uploads(&inherited).await?;
-            let root = self.without_overdue(&loaded.root);
-            let etag = self.swap(&root, Some(&loaded.etag)).await?;
-            let swapped = Loaded {
-                root,
-                etag,
-                date: loaded.date,
-            };
-            let report = self.say_success(&swapped).await?;
-            self.clean_up(&swapped.root).await;
-            return Ok(report);
-        }
-        let Prepared {
-            plan,
-            corrections,
-            last_status,
-        } = prepared;
-        let announced = self
-            .announce(
-                loaded.as_ref(),
-                &inherited,
-                &head,
-                capabilities,
-                &plan,
-                last_status.as_ref(),
-            )
-            .await?;
-        self.abort_uploads(&inherited).await?;
-        let previous = loaded.and_then(|loaded| loaded.root.commit);
-        self.carry_out_and_record(announced, inherited, head, previous, plan, corrections)
-            .await
-    }
-
-    pub(super) fn reads(&self) -> Reads<'_> {
-        Reads {
-            exporter: self.exporter,
-            store: self.ledger_store.clone(),
-            status_store: self.status_store.clone(),
-            folder: self.folder.clone(),
-            reader: self.reader.clone(),
-        }
-    }
-
-    async fn abort_uploads(&self, inherited: &Inherited) -> Result<(), ExportError> {
-        let runs = inherited.to_settle();
-        if runs.is_empty() {
-            return Ok(());
-        }
-        let prefix = &self.exporter.config.export_path.prefix;
-        let settler = Settler {
-            store: &self.ledger_store,
-            folder: &self.folder,
-            prefix,
-            ledger_objects: 0,
-        };
-        let aborted = settler.abort_uploads(&runs).await?;
-        if aborted > 0 {
-            tracing::info!(aborted, "multipart uploads of dead runs were aborted");
-        }
-        Ok(())
-    }
-
-    /// The root is at the head already: only the status may be missing.
-    async fn say_success(&self, loaded: &Loaded) -> Result<Report, Stop> {
-        let root = &loaded.root;
-        if let (Some(newest), Some(commit)) = (root.status.names.last(), &root.commit) {
-            self.ensure_success(root, newest, commit, root.store).await?;
-        }
-        Ok(self.exporter.unchanged(loaded, Instant::now()))
-    }
-
-    /// Sees to it that a status file says `success` for the commit that the root holds wholly.
-    pub(super) async fn ensure_success(
-        &self,
-        root: &Root,
-        name: &StatusName,
-        commit: &CommitId,
-        capabilities: Capabilities,
-    ) -> Result<(), Stop> {
-        let mut file = self.status_file(name.clone(), capabilities);
-        let says_so = |head: &StatusHead| head.status == ExportState::Success && head.commit == commit.as_str();
-        let mut head = match read_head(&*self.status_store, file.key()).await? {
-            Some((head, _)) if says_so(&head) => return Ok(()),
-            Some((head, etag)) => {
-                file = file.seen(etag);
-                head
-            }
-            None => StatusHead::empty(),
-        };
-        head.source.clone_from(&root.source);
-        head.export_path = root.export_path.to_string();
-        head.commit = commit.to_string();
-        head.status = ExportState::Success;
-        head.message = "exported; the run died before it could say so".to_owned();
-        head.finished_at = Some(self.store_now());
-        head.kept = root
-            .ranges
-            .iter()
-            .map(|range| range.count)
-            .sum::<u64>()
-            .saturating_sub(head.put + head.copied);
-        head.records = RecordsListed::All;
-        match file.write(&head, &mut self.all_records(&root.ranges)).await {
-            Err(StatusError::Store(error)) if error.kind == StoreErrorKind::ConditionFailed => {
-                let now = read_head(&*self.status_store, file.key()).await?;
-                if now.is_some_and(|(head, _)| says_so(&head)) {
-                    Ok(())
-                } else {
-                    Err(StatusError::Store(error).into())
-                }
-            }
-            other => Ok(other?),
-        }
-    }
-
-    fn without_overdue(&self, root: &Root) -> Root {
-        let now = self.store_now();
-        let mut next = root.clone();
-        next.generation += 1;
-        next.unsettled.retain(|one| now < one.until);
-        next
-    }
-
-    async fn carry_out_and_record(
+    pub(super) async fn carry_out_and_record(
         &mut self,
         announced: Announced,
         inherited: Inherited,
@@ -240,6 +87,7 @@ impl Session<'_> {
             head,
             notices: plan.notices.clone(),
             stopped,
+            left_uploads: transfer.left_uploads.load(Ordering::Relaxed),
         };
         self.record(Loaded { root, ..loaded }, &inherited, run, &mut status)
             .await
@@ -268,23 +116,35 @@ impl Session<'_> {
         let now = self.store_now();
         root.unsettled.retain(|one| !inherited.overdue.contains(&one.run));
         let until = now + UNSETTLED_FOR;
-        let timed_out = own.filter(|_| self.timed_out());
+        // What failed may have been done all the same: the next run looks at all that this one meant to do.
+        let in_doubt = own
+            .clone()
+            .filter(|_| failed && (self.is_in_doubt() || run.left_uploads) && !is_out(Switch::DoubtfulRunNamed));
+        let timed_out = own.filter(|_| (self.timed_out() || run.left_uploads) && in_doubt.is_none());
         root.unsettled.extend(
             inherited
                 .dead
                 .iter()
                 .cloned()
                 .chain(timed_out)
+                .filter(|_| !is_out(Switch::UnsettledKept))
                 .map(|run| Unsettled { run, until }),
         );
         root.generation += 1;
         if failed {
             root.commit = None;
-            root.state = State::Dirty(Vec::new());
+            root.state = State::Dirty(in_doubt.into_iter().collect());
         } else {
             root.commit = Some(run.commit.clone());
             root.state = State::Clean;
             root.status.newest_success = Some(status.name().clone());
+        }
+        if is_out(Switch::CleanupAfterSwap) {
+            self.clean_up(&root).await;
+        }
+        if is_out(Switch::SuccessLast) && !failed {
+            let head = self.last_head(&run, false, &[]);
+            status.write(&head, &mut self.all_records(&root.ranges)).await?;
         }
         self.swap(&root, Some(&etag)).await?;
         self.exporter.progress.phase(Phase::Finish);
@@ -386,6 +246,7 @@ impl Session<'_> {
             progress: exporter.progress.clone(),
             cancel: self.cancel.clone(),
             aborts: TaskTracker::new(),
+            left_uploads: Arc::default(),
             twins: Mutex::new(HashMap::new()),
         }
     }
@@ -409,9 +270,12 @@ impl Session<'_> {
     }
 
     /// Step 11: what no root names any more. What fails here is left for the next run.
-    async fn clean_up(&self, root: &Root) {
+    pub(super) async fn clean_up(&self, root: &Root) {
         let ranges: BTreeSet<String> = root.ranges.iter().map(|range: &RangeRef| range.name.clone()).collect();
-        let runs: BTreeSet<RunId> = root.unsettled.iter().map(|one| one.run.run).collect();
+        let mut runs: BTreeSet<RunId> = root.unsettled.iter().map(|one| one.run.run).collect();
+        if let State::Dirty(in_doubt) = &root.state {
+            runs.extend(in_doubt.iter().map(|run| run.run));
+        }
         if let Err(error) = cleanup(&*self.ledger_store, &self.folder, &root.store, &ranges, &runs).await {
             tracing::warn!(%error, "old files of the ledger could not be deleted; a later run does it");
         }
@@ -428,6 +292,7 @@ struct Ran {
     head: StatusHead,
     notices: BTreeMap<NoticeKind, u64>,
     stopped: Option<TransferError>,
+    left_uploads: bool,
 }
 
 /// Whether a run that ended so should not try to write down what it did: it may not, or cannot.

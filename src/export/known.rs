@@ -58,19 +58,26 @@ impl Found {
             } => (etag, size, version_id, mark),
         };
         let was_ours = record.is_some();
-        if let Some(record) = record.filter(|record| record.etag == etag) {
+        let mark = mark.filter(|mark| kin.contains(&mark.run));
+        let intended = mark.as_ref().and_then(|mark| {
+            let same = |meant: &&Intended| meant.run == mark.run && meant.content.primary() == Some(mark.content);
+            self.intended.iter().find(same)
+        });
+        // The same bytes have the same etag, whatever headers they were written with since.
+        let as_recorded =
+            |record: &Record| record.etag == etag && intended.is_none_or(|meant| meant.headers == record.headers);
+        if let Some(record) = record.filter(as_recorded) {
             return Some(Standing::Ours(record));
         }
-        let Some(mark) = mark.filter(|mark| kin.contains(&mark.run)) else {
+        let Some(mark) = mark else {
             return Some(Standing::Foreign {
                 path: self.path,
                 etag,
                 was_ours,
             });
         };
-        let same = |intended: &&Intended| intended.run == mark.run && intended.content.primary() == Some(mark.content);
         // An intent tells all ids and the headers; without one the headers are unknown, which equals nothing.
-        let (content, headers) = match self.intended.iter().find(same) {
+        let (content, headers) = match intended {
             Some(intended) => (intended.content, intended.headers),
             None => (ContentIds::from(mark.content), HeadersDigest(0)),
         };
@@ -137,6 +144,7 @@ impl<'a> Known<'a> {
             let edit = match &standing {
                 Some(Standing::Ours(now)) if before.as_ref() == Some(now) => None,
                 Some(Standing::Ours(now)) => Some(Edit::Set(now.clone())),
+                _ if before.is_none() => None,
                 Some(Standing::Foreign { .. }) | None => Some(Edit::Drop(path)),
             };
             if let Some(edit) = edit {

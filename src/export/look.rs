@@ -4,6 +4,7 @@ use crate::ledger::{Loaded, State, StatusName, load_root};
 use crate::model::CommitId;
 use crate::status::{ExportState, StatusHead, read_head};
 use crate::store::Store;
+use crate::switches::{Switch, is_out};
 
 use super::{ExportError, Exporter};
 
@@ -41,7 +42,7 @@ impl Exporter {
     pub(super) fn is_settled(&self, looked: &Looked) -> bool {
         let Some(loaded) = &looked.loaded else { return false };
         self.is_at(loaded, &looked.head)
-            && !has_overdue(loaded)
+            && (!has_overdue(loaded) || is_out(Switch::OverdueIsWork))
             && looked
                 .status
                 .as_ref()

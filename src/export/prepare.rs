@@ -10,7 +10,7 @@ use crate::spool::Spool;
 use crate::status::read_newest;
 use crate::store::{Capabilities, Store};
 
-use super::adopt::{find_objects, first_object};
+use super::adopt::{Wanted, find_objects, first_object};
 use super::compare::{Compared, Comparison};
 use super::config::{LeasePolicy, MaxDelete};
 use super::known::Found;
@@ -40,6 +40,16 @@ impl Reads<'_> {
     pub(super) async fn check_place(&self, loaded: Option<&Loaded>) -> Result<Option<StatusName>, ExportError> {
         let (exporter, config) = (self.exporter, &self.exporter.config);
         let export_path = config.export_path.to_string();
+        let (export, status) = (&config.export_path, &config.status_path);
+        let is_below = status.prefix.as_str().starts_with(export.prefix.as_str()) && status.prefix != export.prefix;
+        if status.bucket == export.bucket && is_below {
+            let status_path = status.to_string();
+            return Err(Refusal::StatusInside {
+                export_path,
+                status_path,
+            }
+            .into());
+        }
         if let Some(Loaded { root, .. }) = loaded {
             if root.source != exporter.source.name() && !config.guards.adopt {
                 let known = match &root.commit {
@@ -179,16 +189,20 @@ impl Reads<'_> {
             }
             .into());
         }
-        let compare = config
-            .guards
-            .adopt
-            .then_some((&*exporter.source, head, &*exporter.headers));
+        let compare = config.guards.adopt.then(|| Wanted {
+            source: &*exporter.source,
+            head,
+            headers: &exporter.headers,
+            markers: config.prefix_regex.clone(),
+        });
         find_objects(&self.store, prefix, compare).await
     }
 
     fn guard(&self, plan: &Plan, objects: u64) -> Result<(), Refusal> {
         let guards = &self.exporter.config.guards;
         let totals = &plan.totals;
+        // After a run that died the ledger tells less than there is.
+        let objects = objects.max(plan.ours);
         if objects > 0 && totals.put + totals.copied + totals.kept + plan.doomed == 0 && !guards.allow_empty {
             return Err(Refusal::EmptyTree { objects });
         }

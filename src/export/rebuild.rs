@@ -1,6 +1,6 @@
 //! Makes a ledger anew: from a listing, a HEAD of each object, and the last full `success`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::ledger::{
     Holder, Lease, LeaseRequest, LedgerError, LedgerFolder, LedgerReader, RangeRef, RangeWriter, Record, Root, State,
-    StatusName, StatusPlace, cleanup, load_root, swap_root,
+    StatusName, StatusPlace, Unsettled, cleanup, load_root, swap_root,
 };
 use crate::model::{ContentIds, ETag, RelPath, RunId, S3Url};
 use crate::plan::{HeaderRules, is_own_file};
@@ -22,6 +22,7 @@ use crate::store::{
 };
 
 use super::ExportError;
+use super::finish::UNSETTLED_FOR;
 
 /// HEADs under way at once.
 const LOOKS_AT_ONCE: usize = 32;
@@ -102,7 +103,7 @@ pub async fn rebuild(request: &Rebuild, cancel: &CancellationToken) -> Result<Re
     ));
     let outcome = under_lease(
         request,
-        &fenced,
+        &*fenced,
         &retrying(&fenced),
         &retrying(&request.status_store),
         &folder,
@@ -117,14 +118,18 @@ pub async fn rebuild(request: &Rebuild, cancel: &CancellationToken) -> Result<Re
 
 async fn under_lease(
     request: &Rebuild,
-    fenced: &Arc<dyn Store>,
+    fenced: &dyn Store,
     store: &Arc<dyn Store>,
     status_store: &Arc<dyn Store>,
     folder: &LedgerFolder,
     run: RunId,
 ) -> Result<Rebuilt, ExportError> {
+    let mut now = None;
     let known = match load_root(&**store, folder).await {
-        Ok(loaded) => loaded.map(|loaded| loaded.root),
+        Ok(loaded) => loaded.map(|loaded| {
+            now = loaded.date;
+            loaded.root
+        }),
         Err(LedgerError::Damaged { file, why }) => {
             tracing::warn!(file, why, "the root is damaged and will be replaced");
             None
@@ -139,13 +144,20 @@ async fn under_lease(
     let last = last_success(&**status_store, &request.status_path).await?;
     let capabilities = match &known {
         Some(root) => root.store,
-        None => probe_store(request, fenced.clone(), folder, run).await?,
+        None => probe::probe(fenced, &folder.probe(run)).await?.capabilities,
     };
     let mut rebuilt = Rebuilt {
         status_file: last.name.as_ref().map(ToString::to_string),
         ..Rebuilt::default()
     };
-    let records = ours(request, store, &last, &mut rebuilt).await?;
+    // What runs that died may still do is looked at when nothing of them can land any more.
+    let until = now.unwrap_or_else(jiff::Timestamp::now) + UNSETTLED_FOR;
+    let mut unsettled = known.as_ref().map(|root| root.unsettled.clone()).unwrap_or_default();
+    if let Some(State::Dirty(dead)) = known.as_ref().map(|root| &root.state) {
+        unsettled.extend(dead.iter().cloned().map(|run| Unsettled { run, until }));
+    }
+    let kin: BTreeSet<RunId> = unsettled.iter().map(|one| one.run.run).collect();
+    let records = ours(request, store, &last, &kin, &mut rebuilt).await?;
     let ranges = write_ranges(request, store, folder, run, capabilities, &records).await?;
     rebuilt.objects = records.len() as u64;
     rebuilt.missing = last.records.keys().filter(|path| !records.contains_key(*path)).count() as u64;
@@ -168,7 +180,7 @@ async fn under_lease(
         },
         ranges,
         state: State::Dirty(Vec::new()),
-        unsettled: known.map(|root| root.unsettled).unwrap_or_default(),
+        unsettled,
     };
     swap_root(&**store, folder, &root, etag.as_ref())
         .await
@@ -182,21 +194,6 @@ async fn under_lease(
     let runs = root.unsettled.iter().map(|one| one.run.run).collect();
     cleanup(&**store, folder, &capabilities, &names, &runs).await?;
     Ok(rebuilt)
-}
-
-async fn probe_store(
-    request: &Rebuild,
-    fenced: Arc<dyn Store>,
-    folder: &LedgerFolder,
-    run: RunId,
-) -> Result<Capabilities, ExportError> {
-    // A wrong checksum is answered as if it would pass, so a probe is not to be repeated request by request.
-    let once = RetryConfig {
-        attempts: 1,
-        ..request.retry
-    };
-    let store = Retrying::new(fenced, None, request.counts.clone()).with_config(once);
-    Ok(probe::probe(&store, &folder.probe(run)).await?.capabilities)
 }
 
 fn generation_by_time() -> u64 {
@@ -245,6 +242,7 @@ async fn ours(
     request: &Rebuild,
     store: &Arc<dyn Store>,
     last: &LastSuccess,
+    kin: &BTreeSet<RunId>,
     rebuilt: &mut Rebuilt,
 ) -> Result<BTreeMap<RelPath, Record>, ExportError> {
     let prefix = &request.export_path.prefix;
@@ -265,7 +263,7 @@ async fn ours(
         while let Some((object, meta)) = looks.next().await {
             let Some(path) = object.key.below(prefix) else { continue };
             match meta {
-                Ok(meta) => match record_of(path, meta, last) {
+                Ok(meta) => match record_of(path, meta, last, kin) {
                     Some(record) => drop(records.insert(record.path.clone(), record)),
                     None => rebuilt.foreign += 1,
                 },
@@ -280,14 +278,14 @@ async fn ours(
     }
 }
 
-fn record_of(path: RelPath, meta: ObjectMeta, last: &LastSuccess) -> Option<Record> {
+fn record_of(path: RelPath, meta: ObjectMeta, last: &LastSuccess, kin: &BTreeSet<RunId>) -> Option<Record> {
     let listed = last.records.get(&path);
     let same = |etag: &ETag| listed.is_some_and(|record| record.etag == *etag);
     let later = meta
         .headers
         .mark
         .as_ref()
-        .is_some_and(|mark| last.run.is_none_or(|run| mark.run > run));
+        .is_some_and(|mark| kin.contains(&mark.run) || last.run.is_none_or(|run| mark.run > run));
     if !same(&meta.etag) && !later {
         return None;
     }

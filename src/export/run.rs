@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::{Lease, LeaseError, LeaseRequest, LedgerError, LedgerReader, Loaded, SwapError, load_root};
+use crate::ledger::{Lease, LeaseError, LeaseRequest, LedgerReader, Loaded, SwapError, load_root};
 use crate::model::RunId;
 use crate::plan::Plan;
 use crate::progress::Phase;
-use crate::store::{Capabilities, Retrying, Store, StoreErrorKind};
+use crate::store::{Capabilities, Retrying, Store};
+use crate::switches::{Switch, is_out};
 
 use super::prepare::Reads;
 use super::report::{Counts, Outcome, Report};
@@ -73,12 +74,16 @@ pub(super) async fn run(exporter: &Exporter, cancel: &CancellationToken) -> Resu
     .await
     .map_err(|error| exporter.lease_error(error))?;
     let outcome = under_lease(exporter, &lease, run, cancel).await;
-    let outcome = outcome.map_err(|error| exporter.name_lost_lease(error));
-    if !matches!(outcome, Err(ExportError::LeaseLost { .. }))
-        && let Err(error) = lease.release().await
-    {
-        // It expires by itself; the next run on this machine takes it at once, since this process is gone.
-        tracing::warn!(%error, "the lease could not be given back");
+    let mut outcome = outcome.map_err(|error| exporter.name_lost_lease(error));
+    if !matches!(outcome, Err(ExportError::LeaseLost { .. })) {
+        match lease.release().await {
+            Ok(()) => {}
+            // Whatever went wrong did so because somebody else is at work: the files that were found, or not
+            // found, are theirs.
+            Err(LeaseError::Lost) if outcome.is_err() => outcome = Err(exporter.lease_error(LeaseError::Lost)),
+            // It expires by itself; the next run on this machine takes it at once, since this process is gone.
+            Err(error) => tracing::warn!(%error, "the lease could not be given back"),
+        }
     }
     outcome.map(|report| Report {
         elapsed: began.elapsed(),
@@ -99,7 +104,9 @@ async fn under_lease(
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Swapped) => {
                 tracing::warn!(%run, "the root was swapped by somebody else; once more under a new run id");
-                run = RunId::generate();
+                if !is_out(Switch::NewRunIdAfterLostSwap) {
+                    run = RunId::generate();
+                }
                 lease
                     .change_run(run)
                     .await
@@ -172,17 +179,7 @@ impl Exporter {
 
     /// Calls every way in which a lost lease shows by its name.
     fn name_lost_lease(&self, error: ExportError) -> ExportError {
-        use crate::status::StatusError;
-        let lost = |kind: &StoreErrorKind| *kind == StoreErrorKind::LeaseLost;
-        let is_lost = match &error {
-            ExportError::Store(error)
-            | ExportError::Ledger(LedgerError::Store(error))
-            | ExportError::Status(StatusError::Store(error) | StatusError::Ledger(LedgerError::Store(error))) => {
-                lost(&error.kind)
-            }
-            _ => false,
-        };
-        if is_lost {
+        if error.is_lost_lease() {
             ExportError::LeaseLost {
                 export_path: self.config.export_path.to_string(),
             }

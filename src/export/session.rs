@@ -11,8 +11,10 @@ use crate::ledger::{Lease, LedgerFolder, LedgerReader, Loaded, Root, RunRef, Sta
 use crate::model::{ETag, RunId};
 use crate::progress::Phase;
 use crate::store::{Capabilities, Fenced, RetryConfig, Retrying, Store, StoreTime, probe::probe};
+use crate::switches::{Switch, is_out};
 
 use super::look::has_overdue;
+use super::settle::abort_all_uploads;
 use super::{ExportError, Exporter};
 
 /// The stores of one run: every write is fenced by its lease, each try of it.
@@ -68,10 +70,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The store's clock now.
+    /// The store's clock now, in whole milliseconds.
     pub(super) fn store_now(&self) -> StoreTime {
         let (date, at) = self.date;
-        date + self.exporter.clock.now().saturating_sub(at)
+        let now = date + self.exporter.clock.now().saturating_sub(at);
+        StoreTime::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
     /// Takes the store's clock anew.
@@ -88,6 +91,13 @@ impl<'a> Session<'a> {
             .any(|store| store.timed_out_writes().load(Ordering::Relaxed))
     }
 
+    /// Whether a write of this run ended without saying what it did.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.fenced
+            .iter()
+            .any(|store| store.doubtful_writes().load(Ordering::Relaxed))
+    }
+
     /// What the store can do: as the root says, or as a probe finds.
     pub(super) async fn capabilities(&self, loaded: Option<&Loaded>) -> Result<Capabilities, ExportError> {
         if let Some(loaded) = loaded {
@@ -100,7 +110,10 @@ impl<'a> Session<'a> {
             ..self.exporter.retry
         };
         let store = Retrying::new(self.fenced[0].clone(), None, self.exporter.counts.clone()).with_config(once);
-        Ok(probe(&store, &self.folder.probe(self.run)).await?.capabilities)
+        let found = probe(&store, &self.folder.probe(self.run)).await?.capabilities;
+        // Those of probes that died, too: they left no intents, and nobody but probes uploads anything there.
+        abort_all_uploads(&*self.ledger_store, &self.folder.probes()).await?;
+        Ok(found)
     }
 
     pub(super) async fn swap(&self, root: &Root, expected: Option<&ETag>) -> Result<ETag, SwapError> {
@@ -128,8 +141,8 @@ impl Inherited {
             };
         };
         let dead = match &loaded.root.state {
-            State::Clean => Vec::new(),
-            State::Dirty(runs) => runs.clone(),
+            State::Dirty(runs) if !is_out(Switch::SettleDeadRuns) => runs.clone(),
+            State::Clean | State::Dirty(_) => Vec::new(),
         };
         let unsettled = &loaded.root.unsettled;
         let is_overdue = |until: StoreTime| loaded.date.is_none_or(|now| now >= until);

@@ -158,6 +158,25 @@ impl Settler<'_> {
     }
 }
 
+/// Aborts every upload under way whose key starts with `prefix`; a store that cannot list uploads is left alone.
+pub(super) async fn abort_all_uploads(store: &dyn Store, prefix: &str) -> Result<(), StoreError> {
+    let mut token = None;
+    loop {
+        let page = match store.list_uploads(prefix, token.as_deref()).await {
+            Ok(page) => page,
+            Err(error) if error.kind == StoreErrorKind::NotSupported => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for upload in page.uploads {
+            store.abort_upload(&upload).await?;
+        }
+        token = page.next;
+        if token.is_none() {
+            return Ok(());
+        }
+    }
+}
+
 fn note_intent(meant: &mut BTreeMap<RelPath, Meant>, run: RunId, intent: Intent) {
     let entry = meant.entry(intent.path).or_default();
     if let IntentKind::Put { content, headers, .. } = intent.kind {
@@ -180,11 +199,9 @@ fn from_listing(
         .iter()
         .rev()
         .find(|run| done.get(&(run.run, path.clone())) == Some(etag))?;
-    let content = meant
-        .iter()
-        .find(|intended| intended.run == by.run)?
-        .content
-        .primary()?;
+    // A later run may have written the same bytes with other headers, which an etag does not show.
+    let last = meant.last().filter(|last| last.run == by.run)?;
+    let content = last.content.primary()?;
     Some(FoundObject::Object {
         etag: etag.clone(),
         size: *size,

@@ -37,7 +37,12 @@ impl LedgerFolder {
 
     /// Where a run probes the store, as the start of keys.
     pub fn probe(&self, run: RunId) -> String {
-        format!("{}probe/{run}/", self.0)
+        format!("{}{run}/", self.probes())
+    }
+
+    /// Where all probes are, as the start of keys.
+    pub fn probes(&self) -> String {
+        format!("{}probe/", self.0)
     }
 
     /// A file of a run.

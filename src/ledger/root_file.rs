@@ -8,6 +8,7 @@ use super::folder::place;
 use super::{LedgerError, LedgerFolder, Root};
 use crate::model::ETag;
 use crate::store::{Condition, Put, Store, StoreErrorKind, StoreTime};
+use crate::switches::{Switch, is_out};
 
 const ENVELOPE: Envelope = Envelope {
     format: "lakesync root",
@@ -67,6 +68,7 @@ pub async fn swap_root(
     let key = folder.root();
     let body = Bytes::from(ENVELOPE.seal(root));
     let (is_guarded, guard) = match expected {
+        _ if is_out(Switch::RootGuard) => (true, Condition::Always),
         Some(etag) => (root.store.put_matches, Condition::Matches(etag.clone())),
         None => (root.store.put_absent, Condition::Absent),
     };

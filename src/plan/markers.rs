@@ -33,13 +33,20 @@ impl Markers {
             rest.sort();
             return rest.into_iter().map(marker).collect();
         };
-        self.open_folders(&entry.path);
+        let mut out = self.before(&entry.path);
+        out.push(entry);
+        out
+    }
+
+    /// Gives what comes out before a path of the tree that is no entry: one that cannot be read.
+    pub fn before(&mut self, path: &RelPath) -> Vec<Entry> {
+        self.open_folders(path);
         // A file of the tree that has a marker's name stands for the marker.
-        self.waiting.retain(|path| *path != entry.path);
-        let mut due: Vec<RelPath> = self.waiting.extract_if(.., |path| *path < entry.path).collect();
+        self.waiting.retain(|waiting| waiting != path);
+        let mut due: Vec<RelPath> = self.waiting.extract_if(.., |waiting| *waiting < *path).collect();
         due.sort();
-        self.last = Some(entry.path.clone());
-        due.into_iter().map(marker).chain([entry]).collect()
+        self.last = Some(path.clone());
+        due.into_iter().map(marker).collect()
     }
 
     fn open_folders(&mut self, path: &RelPath) {

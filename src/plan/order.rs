@@ -7,6 +7,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::model::RelPath;
+use crate::switches::{Switch, is_out};
 
 /// The name of the empty object that `--prefix-regex` puts into a folder after its files.
 pub const MARKER_NAME: &str = "_lakefs_success";
@@ -96,6 +97,9 @@ impl LastRules {
     }
 
     fn rank(&self, path: &RelPath) -> Option<u16> {
+        if is_out(Switch::LastRulesOrder) {
+            return None;
+        }
         let name = path.file_name();
         if name == MARKER_NAME.as_bytes() {
             return Some(RANK_MARKER);

@@ -66,6 +66,8 @@ pub struct Plan {
     pub notices: BTreeMap<NoticeKind, u64>,
     /// How many entries the tree has; in a plan made of changes, how many were put or kept of those seen.
     pub wanted: u64,
+    /// How many objects of ours stand under the export path, as far as is known.
+    pub ours: u64,
     /// How many steps fail whatever happens: conflicts and files that cannot be read.
     pub doomed: u64,
 }
@@ -321,6 +323,7 @@ impl Draft {
             totals,
             notices,
             wanted,
+            ours: totals.kept + totals.deleted + self.replaced.len() as u64,
             doomed: 0,
         };
         let blocked = Blocked::new(&self.deleted, &self.steps)?;

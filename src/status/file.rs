@@ -125,7 +125,17 @@ impl StatusFile {
             };
             write_line(&record, &mut body);
         }
-        let upload = self.store.create_upload(&self.key, &headers, self.checksum).await?;
+        let upload = match self.store.create_upload(&self.key, &headers, self.checksum).await {
+            Err(error) if error.kind.is_ambiguous() => {
+                // It may have begun all the same; nobody else writes this key.
+                let page = self.store.list_uploads(self.key.as_str(), None).await?;
+                for upload in page.uploads.iter().filter(|upload| upload.key == self.key) {
+                    self.store.abort_upload(upload).await?;
+                }
+                self.store.create_upload(&self.key, &headers, self.checksum).await?
+            }
+            outcome => outcome?,
+        };
         let sent = self.send_parts(&upload, body, records).await;
         let written = match sent {
             Ok(parts) => Ok(self.store.complete_upload(&upload, &parts, &condition).await),

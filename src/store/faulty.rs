@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 pub use self::scripts::{Every, Matching, NoFaults, Nth, Script};
@@ -69,7 +70,44 @@ pub enum Fault {
         /// What the caller gets at once; `None`: never anything.
         answer: Option<StoreErrorKind>,
     },
+    /// It reaches the store only after the gate was opened, as that of a process that was stopped for a while.
+    Wait(Gate),
 }
+
+/// Holds calls back until it is opened; a clone is the same gate.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<Semaphore>);
+
+impl Gate {
+    /// Makes one that is shut.
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    /// Lets everything through from now on.
+    pub fn open(&self) {
+        self.0.close();
+    }
+
+    async fn wait(&self) {
+        let closed = self.0.acquire().await;
+        debug_assert!(closed.is_err(), "a gate has no permits, it only ends");
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Gate {}
 
 /// A store around another that asks a script before each call; a clone counts on with the same numbers.
 #[derive(Clone)]
@@ -139,6 +177,10 @@ impl FaultyStore {
                 answer
             }
             Fault::Cut => Err(self.error(&call, StoreErrorKind::NoReply)),
+            Fault::Wait(gate) => {
+                gate.wait().await;
+                request.await
+            }
             Fault::Hang => std::future::pending().await,
             Fault::HangAfter => {
                 let effect = request.await;

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::model::{Bucket, ETag, ObjectKey, Prefix};
+use crate::switches::{Switch, is_out};
 
 /// What is known of a lease: whoever renews it tells, whoever writes asks.
 pub struct LeaseWatch {
@@ -126,6 +127,7 @@ pub struct Fenced {
     deadline: Duration,
     ledger: Prefix,
     timed_out_writes: Arc<AtomicBool>,
+    doubtful_writes: Arc<AtomicBool>,
 }
 
 impl Fenced {
@@ -141,13 +143,20 @@ impl Fenced {
             deadline,
             ledger,
             timed_out_writes: Arc::default(),
+            doubtful_writes: Arc::default(),
         }
     }
 
     /// Whether a write that readers could see has ended without a reply so far: it may land within the next
-    /// half hour, so the run must record itself as unsettled.
+    /// half hour, so the run must record itself as unsettled. So it must where an upload may be left.
     pub fn timed_out_writes(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.timed_out_writes)
+    }
+
+    /// Whether a write that readers could see has ended so far without saying what it did: with no reply, or with
+    /// an error of the store behind which it may have been done. A later try may have cleared that up.
+    pub fn doubtful_writes(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.doubtful_writes)
     }
 
     async fn write<T>(
@@ -157,6 +166,9 @@ impl Fenced {
         write: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         debug_assert!(request.is_write());
+        if is_out(Switch::FenceByLease) {
+            return write.await;
+        }
         let failed = |kind| StoreError {
             request,
             place: match key {
@@ -186,11 +198,17 @@ impl Fenced {
             Ok(None) | Err(_) => Err(failed(StoreErrorKind::NoReply)),
         };
         if let Err(error) = &outcome
-            && error.kind == StoreErrorKind::NoReply
-            && is_seen_by_readers(request)
             && key.is_none_or(|key| !key.as_str().starts_with(self.ledger.as_str()))
         {
-            self.timed_out_writes.store(true, Ordering::Relaxed);
+            let is_done_perhaps = is_seen_by_readers(request) && error.kind.is_ambiguous();
+            // An upload may have begun of which nobody knows.
+            let is_left = request == RequestKind::CreateUpload && error.kind.is_ambiguous();
+            if is_done_perhaps || is_left {
+                self.doubtful_writes.store(true, Ordering::Relaxed);
+            }
+            if (is_done_perhaps && error.kind == StoreErrorKind::NoReply) || is_left {
+                self.timed_out_writes.store(true, Ordering::Relaxed);
+            }
         }
         outcome
     }

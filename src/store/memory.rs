@@ -27,6 +27,7 @@ use crate::model::{Bucket, ETag, ObjectKey};
 pub struct MemoryStore {
     bucket: Bucket,
     state: Arc<Mutex<State>>,
+    by: u32,
 }
 
 /// An object as the bucket holds it.
@@ -51,6 +52,8 @@ pub struct Logged {
     pub ok: bool,
     /// When it took effect, since the bucket was made.
     pub at: Duration,
+    /// Through whose handle it came; see [`MemoryStore::seen_as`].
+    pub by: u32,
 }
 
 /// Something that a real store lets pass and that no part of lakesync may do.
@@ -74,7 +77,12 @@ impl MemoryStore {
     /// Makes an empty bucket.
     pub fn new(bucket: Bucket, capabilities: Capabilities) -> Self {
         let state = Arc::new(Mutex::new(State::new(capabilities)));
-        Self { bucket, state }
+        Self { bucket, state, by: 0 }
+    }
+
+    /// Another handle to the same bucket whose calls are logged under this number; 0 for all others.
+    pub fn seen_as(&self, by: u32) -> Self {
+        Self { by, ..self.clone() }
     }
 
     /// Says under which keys a write without a condition is no violation; at first, those in `_lakesync/`.

@@ -117,15 +117,19 @@ impl Retrying {
         drop(place);
         match &outcome {
             Ok(_) => self.limiter.iter().for_each(|limiter| limiter.succeeded()),
-            Err(error) => self.note(error),
+            Err(error) => self.note(error, bytes_out),
         }
         outcome
     }
 
     /// Tells the limiter and the counts of a throttled request.
-    fn note(&self, error: &StoreError) {
-        if error.kind == StoreErrorKind::Throttled {
+    fn note(&self, error: &StoreError, bytes_out: usize) {
+        let is_throttled = error.kind == StoreErrorKind::Throttled;
+        if is_throttled {
             self.counts.add(|totals| totals.throttles += 1);
+        }
+        // Bodies that did not arrive in time share a slow line with too many others.
+        if is_throttled || (error.kind == StoreErrorKind::NoReply && bytes_out > 0) {
             self.limiter.iter().for_each(|limiter| limiter.throttled());
         }
     }
@@ -134,7 +138,7 @@ impl Retrying {
     fn note_first_of(&self, outcomes: &[Result<(), StoreError>]) {
         let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
         if let Some(error) = errors.find(|error| error.kind == StoreErrorKind::Throttled) {
-            self.note(error);
+            self.note(error, 0);
         }
     }
 

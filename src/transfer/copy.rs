@@ -3,6 +3,7 @@
 use crate::model::Entry;
 use crate::plan::Origin;
 use crate::store::{Condition, CopySource};
+use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 use super::multipart::{COPY_PART_BYTES, PartUpload};
@@ -14,7 +15,7 @@ const LARGEST_SINGLE_COPY_BYTES: u64 = 256 << 20;
 
 /// The least that a part other than the last may be, so the least that is worth a copy in parts: below,
 /// three requests cost more than sending the bytes.
-const SMALLEST_PART_COPY_BYTES: u64 = 5 << 20;
+pub const SMALLEST_PART_COPY_BYTES: u64 = 5 << 20;
 
 impl Transfer {
     /// The object to copy from, where the origin names one and the store can copy it under guard.
@@ -40,7 +41,7 @@ impl Transfer {
         let fits = if entry.size <= LARGEST_SINGLE_COPY_BYTES && whole {
             true
         } else {
-            parts && entry.size >= SMALLEST_PART_COPY_BYTES
+            parts && entry.size > SMALLEST_PART_COPY_BYTES
         };
         let bucket = self.store.bucket().clone();
         fits.then(|| CopySource {
@@ -57,6 +58,12 @@ impl Transfer {
         from: &CopySource,
         condition: &Condition,
     ) -> Result<Sent, ObjectError> {
+        let mut from = from.clone();
+        if is_out(Switch::CopySourceMatches) {
+            let standing = self.store.head(&from.key).await?;
+            (from.etag, from.size) = (standing.etag, standing.size);
+        }
+        let from = &from;
         let capable = &self.capabilities;
         let guarded = capable.copy_source_matches && capable.copy_absent && capable.copy_matches;
         let written = if entry.size <= LARGEST_SINGLE_COPY_BYTES && guarded {

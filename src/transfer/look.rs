@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::ledger::{HeadersDigest, Record};
 use crate::model::{ETag, Entry, RelPath, RunId};
 use crate::store::{Condition, ObjectMeta, RequestKind, StoreError, StoreErrorKind};
+use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 
@@ -20,6 +21,9 @@ pub struct Owners {
 impl Owners {
     /// Whether an object bears the mark of one of these runs.
     pub fn own(&self, meta: &ObjectMeta) -> bool {
+        if is_out(Switch::OwnershipMark) {
+            return true;
+        }
         meta.headers
             .mark
             .as_ref()
@@ -120,6 +124,10 @@ impl Transfer {
     /// After a 409: finds what stands in the way of a path, as a file where a folder must be or the other
     /// way round. What runs of ours left there is deleted; of anything else the name is given.
     async fn clear_the_way(&self, path: &RelPath) -> Result<Option<String>, StoreError> {
+        // Elsewhere a 409 says that two conditional writes met.
+        if self.capabilities.file_beside_folder {
+            return Ok(None);
+        }
         let mut in_the_way: Vec<RelPath> = Vec::new();
         for folder in path.folders() {
             in_the_way.extend(RelPath::new(folder));
@@ -139,10 +147,20 @@ impl Transfer {
                 Err(error) if error.kind == StoreErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            if !self.owners.own(&meta) {
-                return Ok(Some(format!("{path} stands in the way, and lakesync did not write it")));
+            match &meta.headers.mark {
+                Some(mark) if mark.run == self.owners.run => {
+                    return Ok(Some(format!(
+                        "{path} stands in the way, and this store cannot hold both"
+                    )));
+                }
+                Some(mark) if self.owners.kin.contains(&mark.run) => {}
+                _ => return Ok(Some(format!("{path} stands in the way, and lakesync did not write it"))),
             }
-            self.delete_seen(&path, &meta.etag).await?;
+            match self.delete_seen(&path, &meta.etag).await {
+                // Another write that it stood in the way of was faster.
+                Err(error) if error.kind == StoreErrorKind::NotFound => {}
+                done => done?,
+            }
         }
         Ok(None)
     }

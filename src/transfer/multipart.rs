@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinSet;
@@ -103,6 +104,7 @@ struct AbortGuard {
     store: Arc<dyn Store>,
     upload: Option<Arc<Upload>>,
     aborts: TaskTracker,
+    left: Arc<AtomicBool>,
 }
 
 impl Drop for AbortGuard {
@@ -111,10 +113,11 @@ impl Drop for AbortGuard {
         if tokio::runtime::Handle::try_current().is_err() {
             return;
         }
-        let store = self.store.clone();
+        let (store, left) = (self.store.clone(), self.left.clone());
         self.aborts.spawn(async move {
             if let Err(error) = store.abort_upload(&upload).await {
-                tracing::warn!(key = %upload.key, %error, "a multipart upload could not be aborted; the next run does it");
+                left.store(true, Ordering::Relaxed);
+                tracing::warn!(key = %upload.key, %error, "a multipart upload could not be aborted; a later run does it");
             }
         });
     }
@@ -138,6 +141,7 @@ impl<'a> PartUpload<'a> {
             store: transfer.store.clone(),
             upload: Some(upload.clone()),
             aborts: transfer.aborts.clone(),
+            left: transfer.left_uploads.clone(),
         };
         Ok(Self {
             transfer,

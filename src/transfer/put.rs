@@ -9,6 +9,7 @@ use crate::model::{ContentHasher, ContentIds, ETag, Entry, ObjectKey, RelPath};
 use crate::plan::{Origin, Replaces};
 use crate::source::{Body, SourceError};
 use crate::store::{Condition, Put, StoreError, StoreErrorKind, Written};
+use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 use super::look::Seen;
@@ -55,6 +56,8 @@ impl Transfer {
         origin: &Origin,
     ) -> Result<(Record, bool), ObjectError> {
         let mut condition = match replaces {
+            Replaces::Nothing if is_out(Switch::PutAbsent) => Condition::Always,
+            Replaces::Object(_) if is_out(Switch::PutMatches) => Condition::Always,
             Replaces::Nothing => Condition::Absent,
             Replaces::Object(etag) => Condition::Matches(etag.clone()),
         };
@@ -75,10 +78,9 @@ impl Transfer {
                     continue;
                 }
                 Err(ObjectError::Store(error)) if needs_look(&error.kind) => error,
-                // A store or a policy that forbids copies does not forbid to send.
-                Err(ObjectError::Store(error))
-                    if copied && matches!(error.kind, StoreErrorKind::NotSupported | StoreErrorKind::Denied) =>
-                {
+                // Whatever keeps the store from copying (a policy, an origin that was archived) does not keep us
+                // from sending.
+                Err(ObjectError::Store(error)) if copied && !error.kind.is_transient() && !error.kind.is_fatal() => {
                     from = None;
                     continue;
                 }
@@ -114,7 +116,10 @@ impl Transfer {
         let bytes = read_whole(entry, body).await?;
         let mut hasher = ContentHasher::new(entry.content, entry.size);
         hasher.update(&bytes);
-        let content = hasher.finish().ok_or_else(|| changed(entry))?;
+        let content = match hasher.finish() {
+            None if is_out(Switch::ContentChecked) => entry.content,
+            checked => checked.ok_or_else(|| changed(entry))?,
+        };
         let honoured = &self.capabilities;
         let condition = self
             .effective_condition(&entry.path, condition, honoured.put_absent, honoured.put_matches)

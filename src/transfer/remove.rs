@@ -2,6 +2,7 @@
 
 use crate::model::{ETag, RelPath};
 use crate::store::{Condition, StoreError, StoreErrorKind};
+use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 use super::outcome::Outcome;
@@ -10,14 +11,14 @@ use super::outcome::Outcome;
 pub(super) const BATCH: usize = 1000;
 
 impl Transfer {
-    /// Deletes one object if it still has this etag.
-    pub(super) async fn remove(&self, path: &RelPath, etag: &ETag) -> Outcome {
+    /// Deletes one object if it still has this etag; the error is one after which no other request fares better.
+    pub(super) async fn remove(&self, path: &RelPath, etag: &ETag) -> (Outcome, Option<StoreError>) {
         let done = self.delete_seen(path, etag).await;
         self.removed(path, etag, done).await
     }
 
     /// Deletes up to [`BATCH`] objects in one request; only where the store heeds their etags.
-    pub(super) async fn remove_many(&self, objects: &[(RelPath, ETag)]) -> Vec<Outcome> {
+    pub(super) async fn remove_many(&self, objects: &[(RelPath, ETag)]) -> (Vec<Outcome>, Option<StoreError>) {
         let keys: Vec<_> = objects
             .iter()
             .map(|(path, etag)| (self.key(path), Some(etag.clone())))
@@ -26,28 +27,41 @@ impl Transfer {
         match self.store.delete_many(&keys).await {
             Ok(results) => {
                 for ((path, etag), result) in objects.iter().zip(results) {
-                    outcomes.push(self.removed(path, etag, result).await);
+                    let (outcome, fatal) = self.removed(path, etag, result).await;
+                    outcomes.push(outcome);
+                    if fatal.is_some() {
+                        return (outcomes, fatal);
+                    }
                 }
             }
-            // The whole request failed: each alone tells which of them stand in the way.
-            Err(error) if !error.kind.is_fatal() => {
-                for (path, etag) in objects {
-                    outcomes.push(self.remove(path, etag).await);
-                }
-            }
-            Err(error) => {
+            Err(error) if ends_the_run(&error.kind) => {
                 let failed = |path: &RelPath| Outcome::Failed {
                     path: path.clone(),
                     error: describe(&error),
                 };
                 outcomes.extend(objects.iter().map(|(path, _)| failed(path)));
+                return (outcomes, Some(error));
+            }
+            // The whole request failed: each alone tells which of them stand in the way.
+            Err(_) => {
+                for (path, etag) in objects {
+                    let (outcome, fatal) = self.remove(path, etag).await;
+                    outcomes.push(outcome);
+                    if fatal.is_some() {
+                        return (outcomes, fatal);
+                    }
+                }
             }
         }
-        outcomes
+        (outcomes, None)
     }
 
     pub(super) async fn delete_seen(&self, path: &RelPath, etag: &ETag) -> Result<(), StoreError> {
-        let wanted = Condition::Matches(etag.clone());
+        let wanted = if is_out(Switch::DeleteMatches) {
+            Condition::Always
+        } else {
+            Condition::Matches(etag.clone())
+        };
         let condition = self
             .effective_condition(path, &wanted, true, self.capabilities.delete_matches)
             .await?;
@@ -55,37 +69,56 @@ impl Transfer {
     }
 
     /// Settles a delete that was refused or not answered by one look.
-    async fn removed(&self, path: &RelPath, etag: &ETag, done: Result<(), StoreError>) -> Outcome {
-        let mut error = match done {
-            Ok(()) => return Outcome::Deleted { path: path.clone() },
+    async fn removed(
+        &self,
+        path: &RelPath,
+        etag: &ETag,
+        done: Result<(), StoreError>,
+    ) -> (Outcome, Option<StoreError>) {
+        let error = match done {
+            Ok(()) => return (Outcome::Deleted { path: path.clone() }, None),
+            Err(error) if error.kind == StoreErrorKind::NotFound => {
+                return (Outcome::Deleted { path: path.clone() }, None);
+            }
             Err(error) => error,
         };
         let looks = matches!(error.kind, StoreErrorKind::ConditionFailed | StoreErrorKind::Conflict)
             || error.kind.is_ambiguous();
-        if error.kind == StoreErrorKind::NotFound {
-            return Outcome::Deleted { path: path.clone() };
-        }
-        if looks {
-            match self.store.head(&self.key(path)).await {
-                Err(seen) if seen.kind == StoreErrorKind::NotFound => {
-                    return Outcome::Deleted { path: path.clone() };
-                }
-                // What a run of ours left there late is still ours to delete.
-                Ok(meta) if self.owners.own(&meta) || meta.etag == *etag => {
-                    match self.delete_seen(path, &meta.etag).await {
-                        Ok(()) => return Outcome::Deleted { path: path.clone() },
-                        Err(again) => error = again,
-                    }
-                }
-                Ok(_) => return Outcome::LetGo { path: path.clone() },
-                Err(seen) => error = seen,
+        let error = if looks {
+            match self.look_and_delete(path, etag).await {
+                Ok(outcome) => return (outcome, None),
+                Err(error) => error,
             }
-        }
-        Outcome::Failed {
+        } else {
+            error
+        };
+        let failed = Outcome::Failed {
             path: path.clone(),
             error: describe(&error),
+        };
+        (failed, ends_the_run(&error.kind).then_some(error))
+    }
+
+    async fn look_and_delete(&self, path: &RelPath, etag: &ETag) -> Result<Outcome, StoreError> {
+        let gone = || Ok(Outcome::Deleted { path: path.clone() });
+        match self.store.head(&self.key(path)).await {
+            // What a run of ours left there late is still ours to delete.
+            Ok(meta) if self.owners.own(&meta) || meta.etag == *etag => {
+                match self.delete_seen(path, &meta.etag).await {
+                    Err(error) if error.kind != StoreErrorKind::NotFound => Err(error),
+                    Ok(()) | Err(_) => gone(),
+                }
+            }
+            Ok(_) => Ok(Outcome::LetGo { path: path.clone() }),
+            Err(error) if error.kind == StoreErrorKind::NotFound => gone(),
+            Err(error) => Err(error),
         }
     }
+}
+
+/// Whether no other request of the run will fare better.
+pub(super) fn ends_the_run(kind: &StoreErrorKind) -> bool {
+    kind.is_fatal() || *kind == StoreErrorKind::Unreachable
 }
 
 /// The error and what caused it, in one line.

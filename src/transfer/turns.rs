@@ -9,12 +9,13 @@ use crate::model::{ETag, RelPath};
 use crate::plan::{Plan, Step, Turn, Work};
 use crate::progress::{Action, ObjectEvent};
 use crate::spool::SpoolError;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
+use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 use super::outcome::{Outcome, Outcomes};
 use super::put::ObjectError;
-use super::remove::{BATCH, describe};
+use super::remove::{BATCH, describe, ends_the_run};
 
 /// How long requests under way may take after somebody asked to stop: a run has 10 s in all to end in order.
 const GRACE: Duration = Duration::from_secs(4);
@@ -44,7 +45,8 @@ pub trait OutcomeSink: Send {
 }
 
 /// Carries out all steps of a plan. No delete is sent before every write that it does not block has
-/// succeeded (P7): once anything failed, turns of deletes are left out.
+/// succeeded (P7): once anything failed, turns of deletes are left out, and so is what would point readers at
+/// an object that is not there.
 pub async fn carry_out(
     transfer: &Arc<Transfer>,
     plan: &Plan,
@@ -52,9 +54,16 @@ pub async fn carry_out(
     sink: &mut dyn OutcomeSink,
 ) -> Result<u64, TransferError> {
     let mut failed = 0;
-    for (turn, _) in plan.turns() {
+    let mut turns: Vec<Turn> = plan.turns().map(|(turn, _)| turn).collect();
+    if is_out(Switch::DeletesAfterPuts) {
+        turns.sort_by_key(|turn| !turn.is_delete());
+    }
+    for turn in turns {
         // What is doomed is counted in its own turn, the last.
-        if failed + plan.doomed > 0 && (turn.is_delete() || turn == Turn::Blocked) {
+        if failed + plan.doomed > 0
+            && (turn.is_delete() || matches!(turn, Turn::Blocked | Turn::Last(_)))
+            && !is_out(Switch::NoDeletesAfterFailure)
+        {
             tracing::info!(?turn, failed, "left out, since something failed");
             continue;
         }
@@ -80,26 +89,25 @@ async fn carry_out_turn(
         transfer.concurrency.get()
     };
     let batches = turn.is_delete() && !turn.is_sequential() && transfer.capabilities.delete_many_matches;
-    let mut steps = plan
-        .steps()
-        .filter(|step| step.as_ref().map_or(true, |step| step.turn == turn));
+    let mut steps = steps_of(plan, turn)?;
     let mut tasks: JoinSet<Done> = JoinSet::new();
-    let mut number = 0;
     let mut failed = 0;
     let mut stopped = None;
     loop {
         while stopped.is_none() && tasks.len() < at_once {
+            if failed > 0 && turn.is_sequential() {
+                // Whoever sees number 11 of a table log looks for number 10.
+                break;
+            }
             if transfer.cancel.is_cancelled() {
                 stopped = Some(TransferError::Interrupted);
                 break;
             }
             let size = if batches { BATCH } else { 1 };
-            let batch: Vec<Step> = steps.by_ref().take(size).collect::<Result<_, _>>()?;
-            if batch.is_empty() {
-                break;
-            }
-            let first = number;
-            number += batch.len() as u64;
+            let batch: Vec<(u64, Step)> = steps.by_ref().take(size).collect::<Result<_, _>>()?;
+            let Some((first, _)) = batch.first() else { break };
+            let first = *first;
+            let batch: Vec<Step> = batch.into_iter().map(|(_, step)| step).collect();
             let shared = transfer.clone();
             let takes_turns = plan_shares(plan, &batch);
             tasks.spawn(async move { take_batch(&shared, first, batch, takes_turns).await });
@@ -129,6 +137,27 @@ async fn carry_out_turn(
     stopped.map_or(Ok(failed), Err)
 }
 
+/// Steps of one turn with their numbers.
+type NumberedSteps<'a> = Box<dyn Iterator<Item = Result<(u64, Step), SpoolError>> + Send + 'a>;
+
+/// The steps of a turn, each with its number among them, in the order in which they are taken.
+///
+/// Sequential deletes go last object first, as they were written first object first. There are as many of them as
+/// commit files of table logs go away, so they are held.
+fn steps_of(plan: &Plan, turn: Turn) -> Result<NumberedSteps<'_>, SpoolError> {
+    let of_turn = move |step: &Result<Step, SpoolError>| step.as_ref().map_or(true, |step| step.turn == turn);
+    let steps = plan
+        .steps()
+        .filter(of_turn)
+        .zip(0..)
+        .map(|(step, number)| Ok((number, step?)));
+    if turn.is_delete() && turn.is_sequential() {
+        let steps: Vec<_> = steps.collect::<Result<_, SpoolError>>()?;
+        return Ok(Box::new(steps.into_iter().rev().map(Ok)));
+    }
+    Ok(Box::new(steps))
+}
+
 /// Whether the one write of a batch has twins that wait for its etag.
 fn plan_shares(plan: &Plan, batch: &[Step]) -> bool {
     matches!(batch, [Step { work: Work::Write { entry, .. }, .. }] if plan.is_shared(&entry.content))
@@ -144,12 +173,12 @@ async fn take_batch(transfer: &Arc<Transfer>, first: u64, mut batch: Vec<Step>, 
                 _ => None,
             })
             .collect();
-        let outcomes = transfer.remove_many(&objects).await;
+        let (outcomes, fatal) = transfer.remove_many(&objects).await;
         let elapsed = began.elapsed();
         return (
             first,
             outcomes.into_iter().map(|outcome| (outcome, 0, elapsed)).collect(),
-            None,
+            fatal,
         );
     }
     let step = batch.pop().expect("a batch has a step");
@@ -192,11 +221,13 @@ async fn take_step(transfer: &Arc<Transfer>, step: Step, shared: bool) -> (Outco
                     path: entry.path,
                     error: describe(&error),
                 };
-                let fatal = error.kind.is_fatal() || error.kind == StoreErrorKind::Unreachable;
-                (failed, 0, fatal.then_some(error))
+                (failed, 0, ends_the_run(&error.kind).then_some(error))
             }
         },
-        Work::Delete { path, etag } => (transfer.remove(&path, &etag).await, 0, None),
+        Work::Delete { path, etag } => {
+            let (outcome, fatal) = transfer.remove(&path, &etag).await;
+            (outcome, 0, fatal)
+        }
         Work::Conflict { path } => {
             let error = "an object that lakesync did not write, or that somebody changed, stands here; \
                          --overwrite replaces it, --exclude leaves it out";

@@ -159,6 +159,7 @@ async fn first_export_puts_every_file_and_says_success_last() {
     assert_eq!(world.store.violations(), []);
 }
 
+/// P4: an unchanged head costs at most three requests.
 #[tokio::test(start_paused = true)]
 async fn an_unchanged_head_costs_three_requests_at_most() {
     let world = World::new();
@@ -200,6 +201,7 @@ async fn a_commit_costs_what_it_changed() {
     assert_eq!(world.tree().len(), 499);
 }
 
+/// P3, P7: what others wrote stays, and a failed run deletes nothing.
 #[tokio::test(start_paused = true)]
 async fn a_foreign_object_is_a_conflict_and_stops_all_deletes() {
     let world = World::new();
@@ -254,4 +256,64 @@ async fn an_empty_tree_is_refused_unless_allowed() {
     let report = world.export().await.unwrap();
     assert_eq!((report.outcome, report.counts.deleted), (Outcome::Exported, 1));
     assert_eq!(world.tree(), BTreeMap::new());
+}
+
+/// P9: paths that cannot be keys are one error that lists them, before the first write.
+#[tokio::test(start_paused = true)]
+async fn paths_that_cannot_be_keys_are_listed_before_anything_is_written() {
+    let world = World::new();
+    world.commit(&[
+        ("fine", "1"),
+        ("a//b", "2"),
+        ("_lakesync/root.json", "3"),
+        ("_STATUS_x", "4"),
+    ]);
+    let error = world.export().await.unwrap_err().to_string();
+    for part in ["3 paths", "a//b", "_lakesync/root.json", "_STATUS_x", "--odd-keys skip"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(world.tree(), BTreeMap::new());
+    let keys = world.store.objects();
+    assert!(
+        keys.keys().all(|key| key.as_str().ends_with("/_lakesync/lease.json")),
+        "{keys:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_path_that_moves_is_refused_and_then_closed() {
+    let mut world = World::new();
+    world.commit(&[("a", "1")]);
+    world.export().await.unwrap();
+    let old = read_newest(&world.store, &world.config.status_path.prefix)
+        .await
+        .unwrap()
+        .unwrap();
+    world.config.status_path = "s3://bucket/elsewhere/".parse().unwrap();
+    world.commit(&[("a", "2")]);
+    let error = world.export().await.unwrap_err();
+    assert!(
+        matches!(error, ExportError::Refused(Refusal::StatusMoved { .. })),
+        "{error}"
+    );
+    world.config.guards.move_status = true;
+    world.export().await.unwrap();
+    let (head, _) = lakesync::status::read_head(&world.store, &old.key)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(head.status, ExportState::Failure);
+    assert_eq!(world.newest_records().await.0, ExportState::Success);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_path_among_the_data_is_refused() {
+    let mut world = World::new();
+    world.commit(&[("a", "1")]);
+    world.config.status_path = "s3://bucket/out/status/".parse().unwrap();
+    let error = world.export().await.unwrap_err();
+    assert!(
+        matches!(error, ExportError::Refused(Refusal::StatusInside { .. })),
+        "{error}"
+    );
 }

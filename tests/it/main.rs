@@ -13,6 +13,7 @@ mod export;
 mod git_source;
 mod kill;
 mod layers;
+mod model;
 mod probe;
 mod process;
 #[cfg(feature = "git")]

@@ -35,6 +35,7 @@ impl MemoryStore {
                 batch: Vec::new(),
                 ok: outcome.is_ok(),
                 at: state.elapsed(),
+                by: self.by,
             };
             state.log.push(logged);
             outcome
@@ -210,6 +211,7 @@ impl Store for MemoryStore {
                     .collect(),
                 ok: outcome.is_ok(),
                 at: state.elapsed(),
+                by: self.by,
             };
             state.log.push(logged);
             outcome

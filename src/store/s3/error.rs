@@ -152,6 +152,8 @@ fn by_status(request: RequestKind, status: u16, code: &str, region: Option<Strin
         409 => Kind::Conflict,
         412 => Kind::ConditionFailed,
         429 => Kind::Throttled,
+        // A gateway that had no reply itself: the request may have been done, or be done later.
+        502 | 504 => Kind::NoReply,
         500..=599 => Kind::Unavailable,
         _ => Kind::Refused {
             status,

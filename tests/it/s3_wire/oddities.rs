@@ -129,9 +129,9 @@ async fn a_403_without_a_body_is_denied() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_answers_in_html_is_unavailable() {
+async fn a_gateway_that_answers_in_html_had_no_reply() {
     let html = Answer::new(502, "Content-Type: text/html", "<html><h1>Bad Gateway</h1></html>");
-    assert_eq!(put_meets(html).await.kind, StoreErrorKind::Unavailable);
+    assert_eq!(put_meets(html).await.kind, StoreErrorKind::NoReply);
     let html = Answer::new(403, "Content-Type: text/html", "<html>no</html>");
     assert_eq!(put_meets(html).await.kind, StoreErrorKind::Denied);
 }

@@ -41,9 +41,9 @@ fn without_a_code_the_status_speaks() {
         (412, Kind::ConditionFailed),
         (429, Kind::Throttled),
         (500, Kind::Unavailable),
-        (502, Kind::Unavailable),
+        (502, Kind::NoReply),
         (503, Kind::Unavailable),
-        (504, Kind::Unavailable),
+        (504, Kind::NoReply),
         (501, Kind::NotSupported),
     ] {
         assert_eq!(told(RequestKind::Head, status, ""), wanted, "{status}");
