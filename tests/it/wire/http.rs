@@ -78,6 +78,9 @@ impl Connection {
             self.stream.write_all(&reply.raw).await?;
         }
         let sent = self.pass_body(request.request_body(), server).await;
+        // A client that died in the middle; the server would wait for the rest.
+        sent.as_ref()
+            .or_else(|error| if error.kind() == ErrorKind::UnexpectedEof { Err(error.kind()) } else { Ok(&()) })?;
         let reply = loop {
             let reply = server.reply().await?;
             if reply.status() != Some(100) {
@@ -138,7 +141,7 @@ impl Connection {
 
     async fn pass_bytes(&mut self, mut left: u64, to: &mut Self) -> Result<()> {
         while left > 0 {
-            if self.pending.is_empty() && self.fill().await? == 0 {
+            if self.pending.is_empty() && !matches!(self.fill().await, Ok(1..)) {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
             let now = self.pending.len().min(usize::try_from(left).unwrap_or(usize::MAX));
