@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 
 use crate::audit::{Audit, Expected, files_below};
 use crate::servers::{Server, TestBucket};
-use crate::wire::Seen;
+use crate::wire::{Seen, Wire};
 
 /// Longer than any run of a test takes, so that one that hangs is a failure and not a wait.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -139,6 +139,25 @@ impl Room {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Waits until a run comes to the request that a wire waits for; fails where it ends before.
+pub async fn met(wire: &Wire, child: &mut Child) {
+    let met = tokio::time::timeout(PATIENCE, async {
+        tokio::select! {
+            _ = wire.triggered() => true,
+            _ = child.wait() => false,
+        }
+    });
+    if met.await.expect("the program hangs") {
+        return;
+    }
+    let mut text = String::new();
+    let stderr = child.stderr.as_mut().unwrap();
+    tokio::io::AsyncReadExt::read_to_string(stderr, &mut text)
+        .await
+        .unwrap();
+    panic!("it ended too early: {text}");
 }
 
 /// Waits for the end of a process.

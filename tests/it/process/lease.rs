@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{PATIENCE, Room, ended, said, send};
-use crate::servers;
+use super::{Room, ended, met, said, send};
+use crate::servers::{self, Server};
 use crate::wire::{Action, Seen, Wire};
 
 fn writes(log: &[Seen]) -> Vec<&Seen> {
@@ -32,7 +32,7 @@ async fn of_two_processes_one_exits_75_and_a_killed_holder_is_followed_at_once()
             .export(&first_wire.endpoint, &["--concurrency", "4"])
             .spawn()
             .unwrap();
-        tokio::time::timeout(PATIENCE, first_wire.triggered()).await.unwrap();
+        met(&first_wire, &mut first).await;
 
         let second = ended(room.export(&second_wire.endpoint, &[]).spawn().unwrap()).await;
         let text = said(&second);
@@ -81,40 +81,44 @@ async fn of_several_at_the_same_moment_each_succeeds_or_exits_75() {
 /// P5: a process that was stopped for longer than its lease lasts sends no write any more.
 #[tokio::test]
 async fn a_process_that_sleeps_over_its_lease_wakes_up_and_sends_nothing() {
-    for server in servers::both() {
-        let room = Room::new(server).await;
-        fill(&room, "old");
-        let wire = Wire::open(server).await;
-        wire.when(room.is_write(10), Action::FreezeAfter);
-        let words = ["--concurrency", "4", "--lease-ttl", "3s"];
-        let sleeper = room.export(&wire.endpoint, &words).spawn().unwrap();
-        tokio::time::timeout(PATIENCE, wire.triggered()).await.unwrap();
-        send(&sleeper, Signal::STOP);
-        let stat = format!("/proc/{}/stat", sleeper.id().unwrap());
-        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        // What it has sent already lands, and its replies wait for it.
-        wire.thaw();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let sent = wire.len();
+    // Side by side, since a lease lasts for 10 s at least.
+    let [one, other] = servers::both();
+    futures::join!(sleeps_over_its_lease(one), sleeps_over_its_lease(other));
+}
 
-        fill(&room, "new");
-        std::fs::remove_file(room.tree().join("f/59")).unwrap();
-        let other = ended(room.export(&server.endpoint, &["--lock-wait", "30s"]).spawn().unwrap()).await;
-        assert_eq!(other.status.code(), Some(0), "{}: {}", server.name, said(&other));
-        assert_eq!(wire.len(), sent, "a stopped process sends nothing");
-
-        send(&sleeper, Signal::CONT);
-        let woken = ended(sleeper).await;
-        assert_eq!(woken.status.code(), Some(75), "{}: {}", server.name, said(&woken));
-        let log = wire.log();
-        assert!(
-            writes(&log[sent..]).is_empty(),
-            "{}: {:#?}",
-            server.name,
-            writes(&log[sent..])
-        );
-        room.check().await;
+async fn sleeps_over_its_lease(server: &'static Server) {
+    let room = Room::new(server).await;
+    fill(&room, "old");
+    let wire = Wire::open(server).await;
+    wire.when(room.is_write(10), Action::FreezeAfter);
+    let words = ["--concurrency", "4", "--lease-ttl", "10s"];
+    let mut sleeper = room.export(&wire.endpoint, &words).spawn().unwrap();
+    met(&wire, &mut sleeper).await;
+    send(&sleeper, Signal::STOP);
+    let stat = format!("/proc/{}/stat", sleeper.id().unwrap());
+    while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    // What it has sent already lands, and its replies wait for it.
+    wire.thaw();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let sent = wire.len();
+
+    fill(&room, "new");
+    std::fs::remove_file(room.tree().join("f/59")).unwrap();
+    let other = ended(room.export(&server.endpoint, &["--lock-wait", "40s"]).spawn().unwrap()).await;
+    assert_eq!(other.status.code(), Some(0), "{}: {}", server.name, said(&other));
+    assert_eq!(wire.len(), sent, "a stopped process sends nothing");
+
+    send(&sleeper, Signal::CONT);
+    let woken = ended(sleeper).await;
+    assert_eq!(woken.status.code(), Some(75), "{}: {}", server.name, said(&woken));
+    let log = wire.log();
+    assert!(
+        writes(&log[sent..]).is_empty(),
+        "{}: {:#?}",
+        server.name,
+        writes(&log[sent..])
+    );
+    room.check().await;
 }

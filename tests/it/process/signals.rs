@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lakesync::status::ExportState;
 use rustix::process::Signal;
 
-use super::{PATIENCE, Room, ended, said, send};
+use super::{Room, ended, met, said, send};
 use crate::servers;
 use crate::wire::{Action, Wire};
 
@@ -32,8 +32,8 @@ async fn a_signal_ends_a_transfer_in_good_order_and_the_next_run_goes_on() {
         let wire = Wire::open(server).await;
         wire.when(room.is_write(10), Action::Pass);
         let words = ["--concurrency", "4", "--bandwidth", "400KiB"];
-        let child = room.export(&wire.endpoint, &words).spawn().unwrap();
-        tokio::time::timeout(PATIENCE, wire.triggered()).await.unwrap();
+        let mut child = room.export(&wire.endpoint, &words).spawn().unwrap();
+        met(&wire, &mut child).await;
         let asked = Instant::now();
         send(&child, signal);
         let output = ended(child).await;
@@ -58,8 +58,8 @@ async fn a_signal_ends_a_run_whose_server_has_fallen_silent() {
     fill(&room);
     let wire = Wire::open(server).await;
     wire.when(room.is_write(10), Action::FreezeAfter);
-    let child = room.export(&wire.endpoint, &["--concurrency", "4"]).spawn().unwrap();
-    tokio::time::timeout(PATIENCE, wire.triggered()).await.unwrap();
+    let mut child = room.export(&wire.endpoint, &["--concurrency", "4"]).spawn().unwrap();
+    met(&wire, &mut child).await;
     let asked = Instant::now();
     send(&child, Signal::TERM);
     let output = ended(child).await;

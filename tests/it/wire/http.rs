@@ -79,8 +79,13 @@ impl Connection {
         }
         let sent = self.pass_body(request.request_body(), server).await;
         // A client that died in the middle; the server would wait for the rest.
-        sent.as_ref()
-            .or_else(|error| if error.kind() == ErrorKind::UnexpectedEof { Err(error.kind()) } else { Ok(&()) })?;
+        sent.as_ref().or_else(|error| {
+            if error.kind() == ErrorKind::UnexpectedEof {
+                Err(error.kind())
+            } else {
+                Ok(&())
+            }
+        })?;
         let reply = loop {
             let reply = server.reply().await?;
             if reply.status() != Some(100) {
