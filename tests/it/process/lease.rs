@@ -8,9 +8,12 @@ use super::{Room, ended, met, said, send};
 use crate::servers::{self, Server};
 use crate::wire::{Action, Seen, Wire};
 
+/// The writes of a log, but for tries to get a lease back: those may be made, and are refused by their condition.
 fn writes(log: &[Seen]) -> Vec<&Seen> {
+    let is_refused_lease = |seen: &&Seen| seen.key.ends_with("/_lakesync/lease.json") && seen.status == Some(412);
     log.iter()
         .filter(|seen| seen.kind.is_none_or(|kind| kind.is_write()))
+        .filter(|seen| !is_refused_lease(seen))
         .collect()
 }
 
