@@ -177,12 +177,7 @@ async fn survive(server: &'static Server, kills: usize, seed: u64) -> Table {
 /// P2: on a server that honours every condition.
 #[tokio::test]
 async fn killed_at_every_step_on_seaweedfs_one_clean_run_mends_all() {
-    let table = survive(
-        servers::seaweedfs(),
-        2,
-        std::env::var("SEED").map_or(7, |seed| seed.parse().unwrap()),
-    )
-    .await;
+    let table = survive(servers::seaweedfs(), 2, 7).await;
     println!("{}", table.show("seaweedfs"));
     assert!(table.total() >= 50, "{}", table.show("seaweedfs"));
     for (step, hits) in table.0.iter().enumerate() {
