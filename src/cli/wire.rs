@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::CliError;
-use super::flags::{self, LeaseArgs, LfsChoice, SymlinkChoice};
+use super::flags::{self, LeaseArgs, SymlinkChoice};
 use super::job::{ExportJob, SourceJob, StoreJob, TargetJob};
 use super::place::Place;
 use super::ui::Ui;
@@ -16,7 +16,7 @@ use crate::limits::Bandwidth;
 use crate::model::Bucket;
 use crate::plan::{HeaderRules, LastRules};
 use crate::progress::Progress;
-use crate::source::{DirConfig, DirSource, LfsPolicy, SkipOrError, Source, SymlinkPolicy};
+use crate::source::{DirConfig, DirSource, SkipOrError, Source, SymlinkPolicy};
 use crate::store::{Addressing, Limiter, ProxyConfig, RequestCounts, RetryConfig, Retrying, S3Config, S3Store, Store};
 
 /// So many requests at once are enough for commands that read a few small files.
@@ -36,6 +36,8 @@ fn open_place(job: SourceJob) -> Result<Arc<dyn Source>, CliError> {
     match job.place {
         #[cfg(feature = "git")]
         Place::Git(path) => {
+            use super::flags::LfsChoice;
+            use crate::source::LfsPolicy;
             use crate::source::git::{GitConfig, GitSource};
             let config = GitConfig {
                 reference: job.select.branch,

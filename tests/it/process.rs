@@ -175,10 +175,10 @@ pub fn said(output: &Output) -> String {
 /// The data of its last event, which is the summary.
 pub fn summary(output: &Output) -> serde_json::Value {
     let text = String::from_utf8_lossy(&output.stdout);
-    let events = text
+    let mut events = text
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let last = events.filter(|event| event["type"] == "summary").last();
+    let last = events.rfind(|event| event["type"] == "summary");
     last.unwrap_or_else(|| panic!("no summary: {}", said(output)))["data"].clone()
 }
 
