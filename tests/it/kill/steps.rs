@@ -52,11 +52,11 @@ fn next(step: usize, seen: &Seen, prefix: &str) -> usize {
             RequestKind::List if step >= 9 => 11,
             RequestKind::DeleteMany if step >= 9 => 11,
             RequestKind::DeleteMany if step >= 5 => 7,
-            RequestKind::ListUploads if step >= 5 => step.max(7),
-            // The probe deletes by batches as well.
+            // The probe deletes by batches as well; uploads of dead runs are looked for before `creating`.
             RequestKind::DeleteMany | RequestKind::ListUploads | RequestKind::BucketFacts => step,
             _ => read_by(step),
         },
+        _ if kind == RequestKind::AbortUpload && step < 7 => step,
         _ if writes => step.max(7),
         _ => read_by(step),
     }
