@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use crate::ledger::{LedgerFolder, RunRef, read_done, read_intents};
 use crate::model::{Prefix, RelPath};
 use crate::spool::{SORTED_AT_ONCE, Spool};
-use crate::store::{Store, StoreError, StoreErrorKind, StoreTime};
+use crate::store::{Store, StoreError, StoreErrorKind, StoreTime, list_objects, list_uploads};
 
 use self::gathered::{Gathered, Gathering, Question};
 use super::ExportError;
@@ -85,19 +85,13 @@ impl Settler<'_> {
     }
 
     async fn list_into(&self, gathering: &mut Gathering) -> Result<(), ExportError> {
-        let mut token = None;
-        loop {
-            let page = self.store.list(self.prefix.as_str(), token.as_deref(), 1000).await?;
-            for object in page.objects {
-                if let Some(path) = object.key.below(self.prefix) {
-                    gathering.seen(path, object.etag, object.size)?;
-                }
-            }
-            token = page.next;
-            if token.is_none() {
-                return Ok(());
+        let mut objects = list_objects(&**self.store, self.prefix.as_str());
+        while let Some(object) = objects.next().await.transpose()? {
+            if let Some(path) = object.key.below(self.prefix) {
+                gathering.seen(path, object.etag, object.size)?;
             }
         }
+        Ok(())
     }
 
     /// Looks at each path that is not settled by what was gathered.
@@ -141,21 +135,15 @@ impl Settler<'_> {
             return Ok(0);
         }
         let mut aborted = 0;
-        let mut token = None;
-        loop {
-            let page = self.store.list_uploads(self.prefix.as_str(), token.as_deref()).await?;
-            for upload in page.uploads {
-                let since = keys.get(upload.key.as_str());
-                if since.is_some_and(|since| upload.initiated.is_some_and(|began| began >= *since)) {
-                    self.store.abort_upload(&upload).await?;
-                    aborted += 1;
-                }
-            }
-            token = page.next;
-            if token.is_none() {
-                return Ok(aborted);
+        let mut uploads = list_uploads(&**self.store, self.prefix.as_str());
+        while let Some(upload) = uploads.next().await.transpose()? {
+            let since = keys.get(upload.key.as_str());
+            if since.is_some_and(|since| upload.initiated.is_some_and(|began| began >= *since)) {
+                self.store.abort_upload(&upload).await?;
+                aborted += 1;
             }
         }
+        Ok(aborted)
     }
 
     async fn look(&self, path: &RelPath) -> Result<FoundObject, StoreError> {
@@ -177,21 +165,15 @@ impl Settler<'_> {
 
 /// Aborts every upload under way whose key starts with `prefix`; a store that cannot list uploads is left alone.
 pub(super) async fn abort_all_uploads(store: &dyn Store, prefix: &str) -> Result<(), StoreError> {
-    let mut token = None;
-    loop {
-        let page = match store.list_uploads(prefix, token.as_deref()).await {
-            Ok(page) => page,
+    let mut uploads = list_uploads(store, prefix);
+    while let Some(upload) = uploads.next().await {
+        match upload {
+            Ok(upload) => store.abort_upload(&upload).await?,
             Err(error) if error.kind == StoreErrorKind::NotSupported => return Ok(()),
             Err(error) => return Err(error),
-        };
-        for upload in page.uploads {
-            store.abort_upload(&upload).await?;
-        }
-        token = page.next;
-        if token.is_none() {
-            return Ok(());
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

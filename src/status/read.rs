@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 
 use crate::ledger::StatusName;
 use crate::model::{Bucket, ETag, ObjectKey, Prefix};
-use crate::store::{Store, StoreErrorKind};
+use crate::store::{Store, StoreError, StoreErrorKind, list_objects};
 
 use super::StatusError;
 use super::head::StatusHead;
@@ -28,31 +28,27 @@ pub struct Newest {
 
 /// Finds the newest status file below a prefix and reads its head.
 pub async fn read_newest(store: &dyn Store, prefix: &Prefix) -> Result<Option<Newest>, StatusError> {
-    let mut newest: Option<StatusName> = None;
-    let mut token = None;
-    loop {
-        let page = store
-            .list(prefix.join(StatusName::PREFIX).as_str(), token.as_deref(), 1000)
-            .await?;
-        for object in &page.objects {
-            let name = object
-                .key
-                .as_str()
-                .strip_prefix(prefix.as_str())
-                .and_then(|name| name.parse().ok());
-            newest = newest.max(name);
-        }
-        token = page.next;
-        if token.is_none() {
-            break;
-        }
-    }
-    let Some(name) = newest else { return Ok(None) };
+    let Some(name) = list_names(store, prefix).await?.pop() else {
+        return Ok(None);
+    };
     let key = prefix.join(&name.to_string());
     // A file that vanished since was pruned, and so was not the newest: whoever asks again sees a newer one.
     Ok(read_head(store, &key)
         .await?
         .map(|(head, etag)| Newest { name, key, etag, head }))
+}
+
+/// Lists the names of all status files below a prefix, oldest first.
+pub async fn list_names(store: &dyn Store, prefix: &Prefix) -> Result<Vec<StatusName>, StoreError> {
+    let start = prefix.join(StatusName::PREFIX);
+    let mut objects = list_objects(store, start.as_str());
+    let mut names = Vec::new();
+    while let Some(object) = objects.next().await.transpose()? {
+        let name = object.key.as_str().strip_prefix(prefix.as_str());
+        names.extend(name.and_then(|name| name.parse::<StatusName>().ok()));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Reads the head of one status file; `None` where there is none.

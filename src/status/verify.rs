@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::model::{CommitId, ContentHasher, ContentId, ContentIds, ETag, Prefix, RelPath};
 use crate::plan::is_own_file;
-use crate::store::{ObjectMeta, Store, StoreError, StoreErrorKind};
+use crate::store::{ObjectMeta, Store, StoreError, StoreErrorKind, list_objects};
 
 use super::head::{ExportState, RecordsListed};
 use super::read::{read_newest, read_records};
@@ -181,19 +181,13 @@ fn describe(record: &StatusRecord) -> String {
 
 async fn list_all(store: &dyn Store, prefix: &Prefix) -> Result<BTreeMap<RelPath, (ETag, u64)>, StoreError> {
     let mut found = BTreeMap::new();
-    let mut token = None;
-    loop {
-        let page = store.list(prefix.as_str(), token.as_deref(), 1000).await?;
-        for object in page.objects {
-            if let Some(path) = object.key.below(prefix).filter(|path| !is_own_file(path)) {
-                found.insert(path, (object.etag, object.size));
-            }
-        }
-        token = page.next;
-        if token.is_none() {
-            return Ok(found);
+    let mut objects = list_objects(store, prefix.as_str());
+    while let Some(object) = objects.next().await.transpose()? {
+        if let Some(path) = object.key.below(prefix).filter(|path| !is_own_file(path)) {
+            found.insert(path, (object.etag, object.size));
         }
     }
+    Ok(found)
 }
 
 /// What one object says.

@@ -14,7 +14,7 @@ use crate::ledger::folder::place;
 use crate::ledger::packed::Format;
 use crate::ledger::{HeadersDigest, LedgerError, LedgerFolder};
 use crate::model::{ContentIds, ETag, ObjectKey, RelPath, RunId};
-use crate::store::{Checksum, Store, StoreErrorKind};
+use crate::store::{Checksum, Listed, Store, StoreErrorKind, list_objects};
 
 pub(in crate::ledger) const DONE: &str = "done";
 
@@ -160,18 +160,15 @@ pub async fn read_done(
 ) -> Result<BoxStream<'static, Result<Done, LedgerError>>, LedgerError> {
     let prefix = folder.run_files(run, DONE);
     let mut files: Vec<(u32, ObjectKey)> = Vec::new();
-    let mut token: Option<String> = None;
-    loop {
-        let page = store.list(&prefix, token.as_deref(), 1_000).await?;
-        files.extend(page.objects.into_iter().filter_map(|listed| {
-            let number = listed.key.as_str().strip_prefix(&prefix)?.parse().ok()?;
-            Some((number, listed.key))
-        }));
-        token = page.next;
-        if token.is_none() {
-            break;
-        }
+    let mut listed = list_objects(&*store, &prefix);
+    while let Some(Listed { key, .. }) = listed.next().await.transpose()? {
+        let number = key
+            .as_str()
+            .strip_prefix(&prefix)
+            .and_then(|number| number.parse().ok());
+        files.extend(number.map(|number| (number, key)));
     }
+    drop(listed);
     files.sort();
     let records = stream::iter(files)
         .then(move |(number, key)| {
