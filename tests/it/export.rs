@@ -9,14 +9,15 @@ use lakesync::clock::VirtualClock;
 use lakesync::export::{
     ExportConfig, ExportError, Exporter, Guards, LeasePolicy, Outcome, Refusal, Report, StatusRecords,
 };
-use lakesync::ledger::Holder;
+use lakesync::ledger::{Holder, LedgerError};
 use lakesync::model::{Bucket, RelPath, S3Url};
 use lakesync::plan::{HeaderRules, LastRules, OddKeys};
 use lakesync::progress::Silent;
 use lakesync::source::memory::{MemoryFile, MemorySource, MemoryTree};
 use lakesync::status::{ExportState, StatusRecord, read_newest, read_records};
+use lakesync::store::faulty::{Fault, FaultyStore, Matching};
 use lakesync::store::memory::MemoryStore;
-use lakesync::store::{Capabilities, Limiter, RequestCounts, RetryConfig};
+use lakesync::store::{Capabilities, Limiter, RequestCounts, RequestKind, RetryConfig, StoreErrorKind};
 use tokio_util::sync::CancellationToken;
 
 /// A bucket, a branch, and an exporter between them.
@@ -316,4 +317,40 @@ async fn a_status_path_among_the_data_is_refused() {
         matches!(error, ExportError::Refused(Refusal::StatusInside { .. })),
         "{error}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_reads_the_root_again_when_a_range_is_gone() {
+    let world = World::new();
+    world.commit(&[("a", "1"), ("b", "2")]);
+    world.export().await.unwrap();
+    world.commit(&[("a", "3"), ("b", "2")]);
+    let dry_run = |times: u64| {
+        let faults = Matching::new(Fault::Before(StoreErrorKind::NotFound)).kind(RequestKind::Get);
+        let store = FaultyStore::new(
+            Arc::new(world.store.clone()),
+            faults.key_contains("/ranges/").times(times),
+        );
+        world.store.clear_log();
+        let exporter = Exporter {
+            store: Arc::new(store),
+            ..world.exporter()
+        };
+        async move { exporter.dry_run().await }
+    };
+    let is_root = |key: &str| key.ends_with("/_lakesync/root.json");
+    let count = || {
+        let log = world.store.log();
+        log.iter()
+            .filter(|call| call.key.as_ref().is_some_and(|key| is_root(key.as_str())))
+            .count()
+    };
+    let plan = dry_run(1).await.unwrap();
+    assert_eq!((plan.totals.put, plan.totals.kept, count()), (1, 1, 2));
+    let error = dry_run(u64::MAX).await.err().unwrap();
+    assert!(
+        matches!(error, ExportError::Ledger(LedgerError::RangeGone { .. })),
+        "{error}"
+    );
+    assert_eq!(count(), 2, "twice, and no more");
 }
