@@ -10,7 +10,7 @@ use lakesync::export::{
     ExportConfig, ExportError, Exporter, Guards, LeasePolicy, Outcome, Refusal, Report, StatusRecords,
 };
 use lakesync::ledger::{Holder, LedgerError};
-use lakesync::model::{Bucket, RelPath, S3Url};
+use lakesync::model::{Bucket, NoticeKind, RelPath, S3Url};
 use lakesync::plan::{HeaderRules, LastRules, OddKeys};
 use lakesync::progress::Silent;
 use lakesync::source::memory::{MemoryFile, MemorySource, MemoryTree};
@@ -353,4 +353,33 @@ async fn a_dry_run_reads_the_root_again_when_a_range_is_gone() {
         "{error}"
     );
     assert_eq!(count(), 2, "twice, and no more");
+}
+
+/// How many paths a status file and a report say were left out.
+async fn skipped(world: &World, report: &Report) -> (Option<u64>, Option<u64>) {
+    let newest = read_newest(&world.store, &world.config.status_path.prefix).await;
+    (report.counts.skipped, newest.unwrap().unwrap().head.skipped)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_out_is_counted_only_where_the_whole_tree_was_read() {
+    let mut world = World::new();
+    world.config.odd_keys = OddKeys::Skip;
+    world.commit(&[("a", "1"), ("b//c", "2"), ("d//e", "3")]);
+    let report = world.export().await.unwrap();
+    assert_eq!(skipped(&world, &report).await, (Some(2), Some(2)));
+    // The source tells this change alone: one odd key of two.
+    world.commit(&[("a", "2"), ("b//c", "4"), ("d//e", "3")]);
+    let report = world.export().await.unwrap();
+    assert_eq!(
+        (report.outcome, report.notices[&NoticeKind::OddKey]),
+        (Outcome::Exported, 1)
+    );
+    assert_eq!(skipped(&world, &report).await, (None, None));
+    let report = world.export().await.unwrap();
+    assert_eq!((report.outcome, report.counts.skipped), (Outcome::Unchanged, None));
+    // Other rules for headers: the whole tree is read.
+    world.config.header_rules = vec!["*: Cache-Control=no-cache".to_owned()];
+    let report = world.export().await.unwrap();
+    assert_eq!(skipped(&world, &report).await, (Some(2), Some(2)));
 }
