@@ -383,3 +383,24 @@ async fn what_is_left_out_is_counted_only_where_the_whole_tree_was_read() {
     let report = world.export().await.unwrap();
     assert_eq!(skipped(&world, &report).await, (Some(2), Some(2)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_breaks_off_is_read_again_wherever_the_ledger_is_read() {
+    for file in ["/root.json", "/lease.json", "/ranges/", "/_STATUS_"] {
+        let world = World::new();
+        world.commit(&[("a", "1"), ("b", "2")]);
+        world.export().await.unwrap();
+        world.commit(&[("a", "3"), ("b", "2")]);
+        let cut = Matching::new(Fault::Cut).kind(RequestKind::Get).key_contains(file);
+        let store = Arc::new(FaultyStore::new(Arc::new(world.store.clone()), cut.times(2)));
+        let exporter = Exporter {
+            store: store.clone(),
+            status_store: store,
+            ..world.exporter()
+        };
+        let report = exporter.run(&CancellationToken::new()).await.unwrap();
+        assert_eq!((report.outcome, report.counts.put), (Outcome::Exported, 1), "{file}");
+        assert_eq!(exporter.counts.totals().retries, 2, "{file}");
+        assert_eq!(world.newest_records().await.0, ExportState::Success);
+    }
+}
