@@ -404,3 +404,41 @@ async fn a_reply_that_breaks_off_is_read_again_wherever_the_ledger_is_read() {
         assert_eq!(world.newest_records().await.0, ExportState::Success);
     }
 }
+
+/// How many ranges and files of runs the ledger's folder holds.
+fn ledger_files(world: &World) -> (usize, usize) {
+    let objects = world.store.objects();
+    let below = |part: &str| objects.keys().filter(|key| key.as_str().contains(part)).count();
+    (below("/_lakesync/ranges/"), below("/_lakesync/runs/"))
+}
+
+/// P2: what a run that died in its clean-up left in the ledger goes with the next run that has work.
+#[tokio::test(start_paused = true)]
+async fn what_a_clean_up_left_is_swept_by_the_next_run_with_work() {
+    let world = World::new();
+    world.commit(&[("a", "1")]);
+    world.export().await.unwrap();
+    assert_eq!(ledger_files(&world), (1, 0));
+    world.commit(&[("a", "2")]);
+    let hang = Matching::new(Fault::Hang).kind(RequestKind::List);
+    let store = FaultyStore::new(Arc::new(world.store.clone()), hang.key_contains("/_lakesync/"));
+    let exporter = Exporter {
+        store: Arc::new(store),
+        ..world.exporter()
+    };
+    let cancel = CancellationToken::new();
+    let killed = tokio::time::timeout(Duration::from_secs(5), exporter.run(&cancel)).await;
+    assert!(killed.is_err(), "it stood still at the listing of its clean-up");
+    assert_eq!(world.newest_records().await.0, ExportState::Success);
+    let (ranges, files) = ledger_files(&world);
+    assert!(ranges == 2 && files > 0, "{ranges} ranges, {files} files of runs");
+    // Its lease ends; an unchanged head is told in three requests, and nothing is taken away.
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    world.store.clear_log();
+    assert_eq!(world.export().await.unwrap().outcome, Outcome::Unchanged);
+    assert!(world.store.log().len() <= 3, "{:?}", world.store.log());
+    assert_eq!(ledger_files(&world), (ranges, files));
+    world.commit(&[("a", "3")]);
+    assert_eq!(world.export().await.unwrap().outcome, Outcome::Exported);
+    assert_eq!(ledger_files(&world), (1, 0));
+}
