@@ -21,6 +21,8 @@ mod report;
 mod run;
 mod session;
 mod settle;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use config::{ExportConfig, Guards, LeasePolicy, MaxDelete, StatusRecords};
 pub use error::{ExportError, Refusal};
@@ -34,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::ledger::{Holder, LedgerFolder};
 use crate::limits::Bandwidth;
-use crate::plan::{HeaderRules, LastRules, Plan};
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::store::{Limiter, RequestCounts, RetryConfig, Store};
@@ -49,10 +51,6 @@ pub struct Exporter {
     pub status_store: Arc<dyn Store>,
     /// What the user asked for.
     pub config: ExportConfig,
-    /// Which headers objects get.
-    pub headers: Arc<HeaderRules>,
-    /// What goes last.
-    pub last: Arc<LastRules>,
     /// How requests are sent again.
     pub retry: RetryConfig,
     /// Counts all requests.
@@ -88,7 +86,7 @@ impl Exporter {
 
     /// A hash of everything that says which files go out and with which headers; the root keeps it.
     pub fn fingerprint(&self) -> String {
-        let mut text = format!("{}\n{:?}\n", self.headers.fingerprint(), self.config.odd_keys);
+        let mut text = format!("{}\n{:?}\n", self.config.headers.fingerprint(), self.config.odd_keys);
         if let Some(regex) = &self.config.prefix_regex {
             text.push_str(regex.as_str());
         }

@@ -14,7 +14,6 @@ use crate::export::{Exporter, Rebuild};
 use crate::ledger::Holder;
 use crate::limits::Bandwidth;
 use crate::model::Bucket;
-use crate::plan::{HeaderRules, LastRules};
 use crate::progress::Progress;
 use crate::source::{DirConfig, DirSource, SkipOrError, Source, SymlinkPolicy};
 use crate::store::{Addressing, Limiter, ProxyConfig, RequestCounts, RetryConfig, Retrying, S3Config, S3Store, Store};
@@ -91,8 +90,6 @@ pub async fn exporter(
     counts: Arc<RequestCounts>,
 ) -> Result<Exporter, CliError> {
     let config = job.config;
-    let headers = HeaderRules::new(&config.header_rules, config.preserve_mode, config.preserve_mtime)?;
-    let last = LastRules::new(&config.last)?;
     let source = open_source(ui, job.source).await?;
     let store = connect(&job.store, &config.export_path.bucket).await?;
     let status_store = if config.status_path.bucket == config.export_path.bucket {
@@ -104,8 +101,6 @@ pub async fn exporter(
         source,
         store,
         status_store,
-        headers: Arc::new(headers),
-        last: Arc::new(last),
         retry: RetryConfig::default(),
         counts,
         limiter: Arc::new(Limiter::new(config.concurrency.get())),

@@ -6,18 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakesync::clock::VirtualClock;
-use lakesync::export::{
-    ExportConfig, ExportError, Exporter, Guards, LeasePolicy, Outcome, Refusal, Report, StatusRecords,
-};
-use lakesync::ledger::{Holder, LedgerError};
-use lakesync::model::{Bucket, NoticeKind, RelPath, S3Url};
-use lakesync::plan::{HeaderRules, LastRules, OddKeys};
-use lakesync::progress::Silent;
+use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Refusal, Report, testing};
+use lakesync::ledger::LedgerError;
+use lakesync::model::{Bucket, NoticeKind, RelPath};
+use lakesync::plan::OddKeys;
 use lakesync::source::memory::{MemoryFile, MemorySource, MemoryTree};
 use lakesync::status::{ExportState, StatusRecord, read_newest, read_records};
 use lakesync::store::faulty::{Fault, FaultyStore, Matching};
 use lakesync::store::memory::MemoryStore;
-use lakesync::store::{Capabilities, Limiter, RequestCounts, RequestKind, RetryConfig, StoreErrorKind};
+use lakesync::store::{Capabilities, RequestKind, StoreErrorKind};
 use tokio_util::sync::CancellationToken;
 
 /// A bucket, a branch, and an exporter between them.
@@ -34,28 +31,9 @@ impl World {
         let store = MemoryStore::new(bucket, Capabilities::ALL);
         // Status files of ours are pruned by name alone.
         store.allow_unconditional(|key| key.as_str().contains("/_lakesync/") || key.as_str().contains("/_STATUS_"));
-        let path: S3Url = "s3://bucket/out/".parse().unwrap();
         let config = ExportConfig {
-            export_path: path.clone(),
-            status_path: path,
-            last: Vec::new(),
-            prefix_regex: None,
-            header_rules: Vec::new(),
-            preserve_mode: false,
-            preserve_mtime: false,
-            class: Arc::default(),
-            selection: Vec::new(),
-            guards: Guards::default(),
-            odd_keys: OddKeys::Error,
             concurrency: NonZeroUsize::new(4).unwrap(),
-            part_size_bytes: 8 << 20,
-            checksum: None,
-            lease_ttl: Duration::from_secs(60),
-            lock_wait: Duration::ZERO,
-            lease: LeasePolicy::Auto,
-            keep_status: 20,
-            status_records: StatusRecords::All,
-            cache: None,
+            ..testing::config(&"s3://bucket/out/".parse().unwrap())
         };
         Self {
             source: MemorySource::new("memory:main"),
@@ -78,21 +56,9 @@ impl World {
     }
 
     fn exporter(&self) -> Exporter {
-        let config = self.config.clone();
         Exporter {
-            source: Arc::new(self.source.clone()),
-            store: Arc::new(self.store.clone()),
-            status_store: Arc::new(self.store.clone()),
-            headers: Arc::new(HeaderRules::new(&config.header_rules, false, false).unwrap()),
-            last: Arc::new(LastRules::new(&config.last).unwrap()),
-            config,
-            retry: RetryConfig::default(),
-            counts: Arc::new(RequestCounts::default()),
-            limiter: Arc::new(Limiter::new(16)),
-            bandwidth: None,
-            holder: Holder::this_process(),
             clock: self.clock.clone(),
-            progress: Arc::new(Silent),
+            ..testing::exporter(self.source.clone(), Arc::new(self.store.clone()), self.config.clone())
         }
     }
 
@@ -379,7 +345,7 @@ async fn what_is_left_out_is_counted_only_where_the_whole_tree_was_read() {
     let report = world.export().await.unwrap();
     assert_eq!((report.outcome, report.counts.skipped), (Outcome::Unchanged, None));
     // Other rules for headers: the whole tree is read.
-    world.config.header_rules = vec!["*: Cache-Control=no-cache".to_owned()];
+    world.config.headers = testing::headers(&["*: Cache-Control=no-cache"]);
     let report = world.export().await.unwrap();
     assert_eq!(skipped(&world, &report).await, (Some(2), Some(2)));
 }
