@@ -7,6 +7,7 @@
 mod adopt;
 mod announce;
 mod attempt;
+mod buckets;
 mod compare;
 mod config;
 mod error;
@@ -24,6 +25,7 @@ mod settle;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use buckets::{BucketError, Buckets};
 pub use config::{ExportConfig, Guards, LeasePolicy, MaxDelete, StatusRecords};
 pub use error::{ExportError, Refusal};
 pub use rebuild::{Rebuild, Rebuilt, rebuild};
@@ -49,6 +51,8 @@ pub struct Exporter {
     pub store: Arc<dyn Store>,
     /// The bucket of the status path; often the same.
     pub status_store: Arc<dyn Store>,
+    /// Opens other buckets.
+    pub buckets: Arc<dyn Buckets>,
     /// What the user asked for.
     pub config: ExportConfig,
     /// How requests are sent again.

@@ -4,13 +4,15 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::error::CliError;
 use super::flags::{self, LeaseArgs, SymlinkChoice};
 use super::job::{ExportJob, SourceJob, StoreJob, TargetJob};
 use super::place::Place;
 use super::ui::Ui;
 use crate::clock::BootClock;
-use crate::export::{Exporter, Rebuild};
+use crate::export::{BucketError, Buckets, Exporter, Rebuild};
 use crate::ledger::Holder;
 use crate::limits::Bandwidth;
 use crate::model::Bucket;
@@ -101,6 +103,7 @@ pub async fn exporter(
         source,
         store,
         status_store,
+        buckets: Arc::new(OtherBuckets(job.store)),
         retry: RetryConfig::default(),
         counts,
         limiter: Arc::new(Limiter::new(config.concurrency.get())),
@@ -113,6 +116,16 @@ pub async fn exporter(
         progress,
         config,
     })
+}
+
+/// Opens other buckets with the flags of an export.
+struct OtherBuckets(StoreJob);
+
+#[async_trait]
+impl Buckets for OtherBuckets {
+    async fn open(&self, bucket: &Bucket) -> Result<Arc<dyn Store>, BucketError> {
+        Ok(connect(&self.0, bucket).await?)
+    }
 }
 
 /// Puts together what `ledger rebuild` needs.

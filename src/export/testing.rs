@@ -4,10 +4,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ExportConfig, Exporter, Guards, LeasePolicy, StatusRecords};
+use async_trait::async_trait;
+
+use super::{BucketError, Buckets, ExportConfig, Exporter, Guards, LeasePolicy, StatusRecords};
 use crate::clock::BootClock;
 use crate::ledger::Holder;
-use crate::model::S3Url;
+use crate::model::{Bucket, S3Url};
 use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::progress::Silent;
 use crate::source::Source;
@@ -57,6 +59,16 @@ pub fn last(globs: &[&str]) -> Arc<LastRules> {
     Arc::new(LastRules::new(&globs).expect("the globs of a test are globs"))
 }
 
+/// Opens none.
+struct NoBuckets;
+
+#[async_trait]
+impl Buckets for NoBuckets {
+    async fn open(&self, bucket: &Bucket) -> Result<Arc<dyn Store>, BucketError> {
+        Err(format!("{bucket} is not open to this test").into())
+    }
+}
+
 /// An exporter of this process whose status files go to the same bucket.
 pub fn exporter(source: impl Source + 'static, store: Arc<dyn Store>, config: ExportConfig) -> Exporter {
     Exporter {
@@ -67,6 +79,7 @@ pub fn exporter(source: impl Source + 'static, store: Arc<dyn Store>, config: Ex
         counts: Arc::new(RequestCounts::default()),
         limiter: Arc::new(Limiter::new(config.concurrency.get())),
         config,
+        buckets: Arc::new(NoBuckets),
         bandwidth: None,
         holder: Holder::this_process(),
         clock: Arc::new(BootClock),
