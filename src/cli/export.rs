@@ -68,6 +68,11 @@ fn show_step(ui: &Ui, step: &Step) -> Result<(), CliError> {
     let (action, bytes, from) = match &step.work {
         Work::Write { entry, origin, .. } => match origin {
             Origin::Stream => (Action::Put, entry.size, None),
+            Origin::Outside => {
+                let from = entry.origin.as_ref();
+                let from = from.map(|from| format!("s3://{}/{}", from.bucket, from.key));
+                (Action::Copy, entry.size, from)
+            }
             Origin::Object { path, .. } | Origin::Twin { path } => (Action::Copy, entry.size, Some(path.to_string())),
         },
         Work::Delete { .. } => (Action::Delete, 0, None),

@@ -269,6 +269,7 @@ fn config(flags: &ExportFlags, source: &SourceJob, export_path: S3Url, status_pa
         },
         concurrency: flags.transfer.concurrency,
         part_size_bytes: flags.transfer.part_size,
+        only_copies: false,
         checksum: checksum(flags.store.checksum),
         lease_ttl: flags.lease.lease_ttl,
         lock_wait: flags.lease.lock_wait,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContentIds, RelPath};
+use super::{Bucket, ContentIds, ETag, ObjectKey, RelPath};
 
 /// One file of a tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,8 +15,21 @@ pub struct Entry {
     pub size: u64,
     /// What says that its content equals another.
     pub content: ContentIds,
+    /// The object that S3 itself can copy the bytes from, where there is one.
+    pub origin: Option<Box<OriginObject>>,
     /// What else the source knows of it.
     pub attributes: Attributes,
+}
+
+/// An object outside the export path that holds an entry's bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OriginObject {
+    /// Its bucket.
+    pub bucket: Bucket,
+    /// Its key.
+    pub key: ObjectKey,
+    /// The etag it must still have; `None` where it is written once and never again.
+    pub etag: Option<ETag>,
 }
 
 /// What a source knows of a file besides its bytes; most of it goes nowhere unless asked for.

@@ -366,6 +366,10 @@ fn find_origin(
     let Some(id) = entry.content.primary().filter(|_| entry.size > 0) else {
         return Origin::Stream;
     };
+    let otherwise = match entry.origin {
+        Some(_) => Origin::Outside,
+        None => Origin::Stream,
+    };
     let hash = short_hash(id);
     match contents.get(&hash) {
         // What must be deleted before its copy could be made is no origin.
@@ -380,7 +384,7 @@ fn find_origin(
             shared.insert(hash);
             Origin::Twin { path: first.clone() }
         }
-        _ => Origin::Stream,
+        _ => otherwise,
     }
 }
 

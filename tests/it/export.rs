@@ -48,6 +48,7 @@ impl World {
             odd_keys: OddKeys::Error,
             concurrency: NonZeroUsize::new(4).unwrap(),
             part_size_bytes: 8 << 20,
+            only_copies: false,
             checksum: None,
             lease_ttl: Duration::from_secs(60),
             lock_wait: Duration::ZERO,

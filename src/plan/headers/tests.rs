@@ -8,6 +8,7 @@ fn entry(path: &str) -> Entry {
         path: RelPath::new(path).unwrap(),
         size: 1,
         content: ContentIds::default(),
+        origin: None,
         attributes: Attributes::default(),
     }
 }

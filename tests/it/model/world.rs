@@ -206,6 +206,7 @@ impl World {
             odd_keys: OddKeys::Error,
             concurrency: NonZeroUsize::new(if asked.one_by_one { 1 } else { 4 }).unwrap(),
             part_size_bytes: if asked.small_parts { 64 } else { 1 << 20 },
+            only_copies: false,
             checksum: None,
             lease_ttl: TTL,
             lock_wait: Duration::ZERO,

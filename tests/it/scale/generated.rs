@@ -61,6 +61,7 @@ impl Generated {
             path,
             size: bytes.len() as u64,
             content,
+            origin: None,
             attributes: Attributes::default(),
         }
     }
@@ -198,6 +199,7 @@ pub fn exporter(source: Generated, store: &MemoryStore) -> Exporter {
         odd_keys: OddKeys::Error,
         concurrency: NonZeroUsize::new(16).unwrap(),
         part_size_bytes: 8 << 20,
+        only_copies: false,
         checksum: None,
         lease_ttl: Duration::from_secs(60),
         lock_wait: Duration::ZERO,
