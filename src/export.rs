@@ -7,6 +7,7 @@
 mod adopt;
 mod announce;
 mod attempt;
+mod buckets;
 mod compare;
 mod config;
 mod error;
@@ -21,7 +22,10 @@ mod report;
 mod run;
 mod session;
 mod settle;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
+pub use buckets::{BucketError, Buckets};
 pub use config::{ExportConfig, Guards, LeasePolicy, MaxDelete, StatusRecords};
 pub use error::{ExportError, Refusal};
 pub use rebuild::{Rebuild, Rebuilt, rebuild};
@@ -34,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::ledger::{Holder, LedgerFolder};
 use crate::limits::Bandwidth;
-use crate::plan::{HeaderRules, LastRules, Plan};
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::store::{Limiter, RequestCounts, RetryConfig, Store};
@@ -47,12 +51,10 @@ pub struct Exporter {
     pub store: Arc<dyn Store>,
     /// The bucket of the status path; often the same.
     pub status_store: Arc<dyn Store>,
+    /// Opens other buckets.
+    pub buckets: Arc<dyn Buckets>,
     /// What the user asked for.
     pub config: ExportConfig,
-    /// Which headers objects get.
-    pub headers: Arc<HeaderRules>,
-    /// What goes last.
-    pub last: Arc<LastRules>,
     /// How requests are sent again.
     pub retry: RetryConfig,
     /// Counts all requests.
@@ -88,7 +90,7 @@ impl Exporter {
 
     /// A hash of everything that says which files go out and with which headers; the root keeps it.
     pub fn fingerprint(&self) -> String {
-        let mut text = format!("{}\n{:?}\n", self.headers.fingerprint(), self.config.odd_keys);
+        let mut text = format!("{}\n{:?}\n", self.config.headers.fingerprint(), self.config.odd_keys);
         if let Some(regex) = &self.config.prefix_regex {
             text.push_str(regex.as_str());
         }

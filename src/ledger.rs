@@ -17,6 +17,7 @@ mod rewrite;
 mod root;
 mod root_file;
 mod runs;
+mod whole;
 #[cfg(test)]
 mod testing;
 
@@ -33,3 +34,4 @@ pub use rewrite::{Edit, rewrite};
 pub use root::{Root, RunRef, State, StatusName, StatusPlace, Unsettled};
 pub use root_file::{Loaded, SwapError, load_root, swap_root};
 pub use runs::{Done, DoneLog, Intent, IntentKind, IntentWriter, Outcome as DoneOutcome, read_done, read_intents};
+pub use whole::read_ledger;

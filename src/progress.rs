@@ -57,8 +57,8 @@ pub struct Totals {
     pub kept: u64,
     /// Their bytes.
     pub kept_bytes: u64,
-    /// Paths left out by a policy.
-    pub skipped: u64,
+    /// Paths of the tree left out by a policy; `None` where only changes were looked at, which do not tell.
+    pub skipped: Option<u64>,
 }
 
 /// One object that is done with.

@@ -1,5 +1,9 @@
 //! A list that is written once and read often, and that moves to disk when it grows long.
 
+mod sorted;
+
+pub use self::sorted::{Merge, SORTED_AT_ONCE, Sorted, Sorter};
+
 use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
@@ -107,6 +111,11 @@ impl<T> Spool<T> {
         self.items == 0
     }
 
+    /// Where the next item will begin, in bytes from the first.
+    fn end(&self) -> u64 {
+        self.file.as_ref().map_or(0, |(_, length)| *length) + self.tail.len() as u64
+    }
+
     fn at(&self, source: io::Error) -> SpoolError {
         let folder = self.folder.clone();
         match source.kind() {
@@ -174,7 +183,9 @@ pub struct SpoolReader<S, T> {
     left: u64,
     /// Where in the whole list the next unread byte is.
     offset: u64,
-    /// What was read ahead from the file, and how much of it is used.
+    /// How much is read ahead from the file.
+    ahead_bytes: usize,
+    /// What was read ahead, and how much of it is used.
     ahead: Vec<u8>,
     used: usize,
     item: PhantomData<fn() -> T>,
@@ -182,10 +193,17 @@ pub struct SpoolReader<S, T> {
 
 impl<S: Deref<Target = Spool<T>>, T: DeserializeOwned> SpoolReader<S, T> {
     fn new(spool: S) -> Self {
+        let items = spool.items;
+        Self::section(spool, 0, items, CHUNK_BYTES)
+    }
+
+    /// Reads `items` items, the first of which begins at `offset`.
+    fn section(spool: S, offset: u64, items: u64, ahead_bytes: usize) -> Self {
         Self {
-            left: spool.items,
+            left: items,
             spool,
-            offset: 0,
+            offset,
+            ahead_bytes,
             ahead: Vec::new(),
             used: 0,
             item: PhantomData,
@@ -206,7 +224,7 @@ impl<S: Deref<Target = Spool<T>>, T: DeserializeOwned> SpoolReader<S, T> {
                     self.ahead.clear();
                     self.used = 0;
                     let left = on_disk - self.offset;
-                    let wanted = (length.max(CHUNK_BYTES) as u64).min(left);
+                    let wanted = (length.max(self.ahead_bytes) as u64).min(left);
                     let wanted = usize::try_from(wanted).map_err(|_| damaged())?;
                     if wanted < length {
                         return Err(damaged());

@@ -15,6 +15,7 @@ pub mod faulty;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod limiter;
+mod pages;
 pub mod probe;
 mod request;
 mod retry;
@@ -26,6 +27,7 @@ pub use counts::{RequestCounts, RequestTotals};
 pub use error::{StoreError, StoreErrorKind};
 pub use fenced::{Fenced, LeaseIsLost, LeaseWatch};
 pub use limiter::{Limiter, Place};
+pub use pages::{list_objects, list_uploads};
 pub use request::{
     BucketFacts, Checksum, Condition, CopySource, Fetched, Listed, Listing, ObjectHeaders, ObjectMeta, Part, Put,
     RequestKind, StoreTime, Upload, UploadListing, Versioning, WriteClass, Written,

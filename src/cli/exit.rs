@@ -190,7 +190,8 @@ impl From<&LedgerError> for Exit {
             | LedgerError::RangeGone { .. }
             | LedgerError::OutOfOrder { .. }
             | LedgerError::NotAtCut { .. }
-            | LedgerError::TooLong { .. } => Self::Failed,
+            | LedgerError::TooLong { .. }
+            | LedgerError::Spool(_) => Self::Failed,
         }
     }
 }

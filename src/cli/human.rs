@@ -173,6 +173,11 @@ pub fn show_duration(time: Duration) -> String {
     }
 }
 
+/// Writes how many paths a policy left out, to follow other counts; nothing where that is not known.
+pub fn show_skipped(skipped: Option<u64>) -> String {
+    skipped.map_or_else(String::new, |skipped| format!(", skipped {skipped}"))
+}
+
 /// Writes a count with its noun: `1 object`, `2,000 objects`.
 pub fn show_count(count: u64, noun: &str) -> String {
     let digits = count.to_string();

@@ -14,7 +14,7 @@ use super::place::{self, Found, Place};
 use super::world::World;
 use crate::export::{ExportConfig, Guards, LeasePolicy, StatusRecords};
 use crate::model::S3Url;
-use crate::plan::OddKeys;
+use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::source::Filter;
 use crate::store::{Checksum, WriteClass};
 
@@ -229,7 +229,7 @@ impl ExportJob {
         }
         let source = SourceJob::of(found, &flags.select, &flags.cache, world)?;
         let store = StoreJob::new(&flags.store, flags.transfer.concurrency.get(), world)?;
-        let config = config(flags, &source, export_path, status_path);
+        let config = config(flags, &source, export_path, status_path)?;
         Ok(Self {
             source,
             store,
@@ -240,15 +240,24 @@ impl ExportJob {
     }
 }
 
-fn config(flags: &ExportFlags, source: &SourceJob, export_path: S3Url, status_path: S3Url) -> ExportConfig {
-    ExportConfig {
+fn config(
+    flags: &ExportFlags,
+    source: &SourceJob,
+    export_path: S3Url,
+    status_path: S3Url,
+) -> Result<ExportConfig, CliError> {
+    let preserves = |what: &Preserve| flags.object.preserve.contains(what);
+    let headers = HeaderRules::new(
+        &flags.object.header,
+        preserves(&Preserve::Mode),
+        preserves(&Preserve::Mtime),
+    )?;
+    Ok(ExportConfig {
         export_path,
         status_path,
-        last: flags.object.last.clone(),
+        last: Arc::new(LastRules::new(&flags.object.last)?),
         prefix_regex: flags.object.prefix_regex.clone(),
-        header_rules: flags.object.header.clone(),
-        preserve_mode: flags.object.preserve.contains(&Preserve::Mode),
-        preserve_mtime: flags.object.preserve.contains(&Preserve::Mtime),
+        headers: Arc::new(headers),
         class: Arc::new(WriteClass {
             storage_class: flags.object.storage_class.clone(),
             acl: flags.object.acl.clone(),
@@ -283,7 +292,7 @@ fn config(flags: &ExportFlags, source: &SourceJob, export_path: S3Url, status_pa
             RecordsChoice::Changed => StatusRecords::Changed,
         },
         cache: source.cache.clone(),
-    }
+    })
 }
 
 /// Everything that says which files of a tree go out; when it changes, an unchanged head is looked at again.

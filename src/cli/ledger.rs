@@ -1,8 +1,5 @@
 //! `lakesync ledger`
 
-use std::sync::Arc;
-
-use futures::StreamExt as _;
 use serde::Serialize;
 
 use super::args::{LedgerDumpArgs, LedgerRebuildArgs};
@@ -15,7 +12,7 @@ use super::ui::{EventKind, Ui};
 use super::wire;
 use super::world::World;
 use crate::export::rebuild;
-use crate::ledger::{LedgerFolder, LedgerReader, load_root};
+use crate::ledger::{LedgerError, LedgerFolder, read_ledger};
 
 /// Prints the root, then every record.
 pub async fn cmd_ledger_dump(
@@ -33,18 +30,16 @@ pub async fn cmd_ledger_dump(
 async fn dump(ui: &Ui, target: TargetJob, cache: Option<std::path::PathBuf>) -> Result<Exit, CliError> {
     let store = wire::connect_retrying(&target.store, &target.export_path.bucket).await?;
     let folder = LedgerFolder::of(&target.export_path.prefix);
-    let Some(loaded) = load_root(store.as_ref(), &folder).await? else {
+    let Some((root, records)) = read_ledger(&store, &folder, cache).await? else {
         return Err(JobError::NoLedger {
             export_path: target.export_path,
         }
         .into());
     };
-    ui.in_run(None, loaded.root.commit.as_ref());
-    show(ui, &loaded.root)?;
-    let ranges = loaded.root.ranges.clone();
-    let mut records = LedgerReader::new(Arc::clone(&store), folder, cache).records(ranges);
-    while let Some(record) = records.next().await {
-        show(ui, &record?)?;
+    ui.in_run(None, root.commit.as_ref());
+    show(ui, &root)?;
+    for record in records.iter() {
+        show(ui, &record.map_err(LedgerError::from)?)?;
     }
     Ok(Exit::Done)
 }

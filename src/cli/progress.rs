@@ -250,15 +250,17 @@ pub fn object_text(action: Action, path: &str, bytes: u64, from: Option<&str>) -
 
 /// What there is to do, in one line.
 pub fn plan_text(totals: &Totals) -> String {
+    let skip = totals
+        .skipped
+        .map_or_else(String::new, |skipped| format!(", skip {skipped}"));
     format!(
-        "put {} ({}), copy {} ({}), delete {}, keep {}, skip {}",
+        "put {} ({}), copy {} ({}), delete {}, keep {}{skip}",
         show_count(totals.put, "object"),
         show_size(totals.put_bytes),
         totals.copied,
         show_size(totals.copied_bytes),
         totals.deleted,
         totals.kept,
-        totals.skipped,
     )
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::args::StatusArgs;
 use super::error::CliError;
 use super::exit::Exit;
-use super::human::{show_duration, show_size};
+use super::human::{show_duration, show_size, show_skipped};
 use super::job::{StoreJob, TargetJob};
 use super::signals::Signals;
 use super::ui::{EventKind, Ui};
@@ -84,17 +84,17 @@ fn lines(file: &str, head: &StatusHead, age: Option<Duration>) -> Vec<String> {
     } else {
         String::new()
     };
+    let skipped = show_skipped(head.skipped);
     line(
         "objects",
         &format!(
-            "put {} ({}), copied {} ({}), deleted {}, kept {}, skipped {}{failed}",
+            "put {} ({}), copied {} ({}), deleted {}, kept {}{skipped}{failed}",
             head.put,
             show_size(head.put_bytes),
             head.copied,
             show_size(head.copied_bytes),
             head.deleted,
-            head.kept,
-            head.skipped
+            head.kept
         ),
     );
     for promise in &head.unguarded {
@@ -128,7 +128,7 @@ mod tests {
                 "commit  0123",
                 "source  git:/x#main",
                 "file    _STATUS_x.json",
-                "objects put 2 (2 KiB), copied 0 (0 B), deleted 0, kept 0, skipped 0",
+                "objects put 2 (2 KiB), copied 0 (0 B), deleted 0, kept 0",
             ]
         );
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::exit::Exit;
-use super::human::{show_count, show_duration, show_size};
+use super::human::{show_count, show_duration, show_size, show_skipped};
 use super::progress::{FAILURES_SHOWN, round_ms};
 use super::ui::{EventKind, Ui};
 use crate::export::{Counts, Failure, Outcome, Report};
@@ -98,25 +98,31 @@ fn text(export_path: &S3Url, report: &Report, requests: &RequestTotals, total: u
         let _ = write!(text, "\n  {line}");
     };
     if report.outcome != Outcome::Unchanged {
+        let skipped = show_skipped(counts.skipped);
         line(format_args!(
-            "put {} ({}), copied {} ({}), deleted {}, kept {}, skipped {}, failed {}",
+            "put {} ({}), copied {} ({}), deleted {}, kept {}{skipped}, failed {}",
             counts.put,
             show_size(counts.put_bytes),
             counts.copied,
             show_size(counts.copied_bytes),
             counts.deleted,
             counts.kept,
-            counts.skipped,
             counts.failed
         ));
     }
+    // How many more there are in the rest of the tree is not known.
+    let among = if counts.skipped.is_some() {
+        ""
+    } else {
+        " (of the changes)"
+    };
     for (kind, count) in &report.notices {
         let verb = if kind.is_skip() {
             "left out"
         } else {
             "exported as they are"
         };
-        line(format_args!("{count} {} {verb}", kind.plural()));
+        line(format_args!("{count} {} {verb}{among}", kind.plural()));
     }
     if !report.let_go.is_empty() {
         let first: Vec<String> = report.let_go.iter().take(5).map(ToString::to_string).collect();
@@ -181,7 +187,7 @@ mod tests {
                 put: 3,
                 put_bytes: 5 << 20,
                 kept: 19_997,
-                skipped: 2,
+                skipped: Some(2),
                 failed: 1,
                 ..Counts::default()
             },
@@ -212,6 +218,12 @@ mod tests {
              \x20 11 requests (GetObject 2, PutObject 9), 1 retry in 3.2s\n\
              \x20 status _STATUS_20261122T071422.123Z.json"
         );
+        let mut of_changes = report(Outcome::Exported);
+        of_changes.counts.skipped = None;
+        let of_changes = text(&url, &of_changes, &requests, 11);
+        for part in ["kept 19997, failed 1\n", "2 symlinks left out (of the changes)\n"] {
+            assert!(of_changes.contains(part), "{of_changes}");
+        }
         let failed = text(&url, &report(Outcome::Failed), &requests, 11);
         assert!(failed.starts_with("Not exported: 1 object failed, so s3://bucket/a/ is not whole at 0123456789ab\n"));
         let unchanged = text(&url, &report(Outcome::Unchanged), &RequestTotals::default(), 0);

@@ -4,17 +4,18 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::error::CliError;
 use super::flags::{self, LeaseArgs, SymlinkChoice};
 use super::job::{ExportJob, SourceJob, StoreJob, TargetJob};
 use super::place::Place;
 use super::ui::Ui;
 use crate::clock::BootClock;
-use crate::export::{Exporter, Rebuild};
+use crate::export::{BucketError, Buckets, Exporter, Rebuild};
 use crate::ledger::Holder;
 use crate::limits::Bandwidth;
 use crate::model::Bucket;
-use crate::plan::{HeaderRules, LastRules};
 use crate::progress::Progress;
 use crate::source::{DirConfig, DirSource, SkipOrError, Source, SymlinkPolicy};
 use crate::store::{Addressing, Limiter, ProxyConfig, RequestCounts, RetryConfig, Retrying, S3Config, S3Store, Store};
@@ -91,8 +92,6 @@ pub async fn exporter(
     counts: Arc<RequestCounts>,
 ) -> Result<Exporter, CliError> {
     let config = job.config;
-    let headers = HeaderRules::new(&config.header_rules, config.preserve_mode, config.preserve_mtime)?;
-    let last = LastRules::new(&config.last)?;
     let source = open_source(ui, job.source).await?;
     let store = connect(&job.store, &config.export_path.bucket).await?;
     let status_store = if config.status_path.bucket == config.export_path.bucket {
@@ -104,8 +103,7 @@ pub async fn exporter(
         source,
         store,
         status_store,
-        headers: Arc::new(headers),
-        last: Arc::new(last),
+        buckets: Arc::new(OtherBuckets(job.store)),
         retry: RetryConfig::default(),
         counts,
         limiter: Arc::new(Limiter::new(config.concurrency.get())),
@@ -118,6 +116,16 @@ pub async fn exporter(
         progress,
         config,
     })
+}
+
+/// Opens other buckets with the flags of an export.
+struct OtherBuckets(StoreJob);
+
+#[async_trait]
+impl Buckets for OtherBuckets {
+    async fn open(&self, bucket: &Bucket) -> Result<Arc<dyn Store>, BucketError> {
+        Ok(connect(&self.0, bucket).await?)
+    }
 }
 
 /// Puts together what `ledger rebuild` needs.

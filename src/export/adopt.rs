@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::StreamExt as _;
 use md5::Digest as _;
 
 use crate::ledger::{HeadersDigest, Record};
@@ -10,30 +11,21 @@ use crate::model::{CommitId, ContentHasher, ContentIds, ETag, Entry, Prefix, Rel
 use crate::plan::{HeaderRules, Markers, is_own_file};
 use crate::source::{Item, Source, SourceError};
 use crate::spool::Spool;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, list_objects};
 
 use super::ExportError;
 use super::known::{Found, FoundObject};
 
 /// Finds one object under the prefix that is none of lakesync's own files.
 pub(super) async fn first_object(store: &dyn Store, prefix: &Prefix) -> Result<Option<RelPath>, StoreError> {
-    let mut token = None;
-    loop {
-        let page = store.list(prefix.as_str(), token.as_deref(), 1000).await?;
-        let foreign = |path: &RelPath| !is_own_file(path);
-        if let Some(path) = page
-            .objects
-            .iter()
-            .filter_map(|object| object.key.below(prefix))
-            .find(foreign)
-        {
-            return Ok(Some(path));
-        }
-        token = page.next;
-        if token.is_none() {
-            return Ok(None);
+    let mut objects = list_objects(store, prefix.as_str());
+    while let Some(object) = objects.next().await.transpose()? {
+        let foreign = object.key.below(prefix).filter(|path| !is_own_file(path));
+        if foreign.is_some() {
+            return Ok(foreign);
         }
     }
+    Ok(None)
 }
 
 /// What the head wants, for a comparison.
@@ -54,23 +46,16 @@ pub(super) async fn find_objects(
     compare: Option<Wanted<'_>>,
 ) -> Result<Spool<Found>, ExportError> {
     let mut there: BTreeMap<RelPath, FoundObject> = BTreeMap::new();
-    let mut token = None;
-    loop {
-        let page = store.list(prefix.as_str(), token.as_deref(), 1000).await?;
-        for object in page.objects {
-            if let Some(path) = object.key.below(prefix).filter(|path| !is_own_file(path)) {
-                let found = FoundObject::Object {
-                    etag: object.etag,
-                    size: object.size,
-                    version_id: None,
-                    mark: None,
-                };
-                there.insert(path, found);
-            }
-        }
-        token = page.next;
-        if token.is_none() {
-            break;
+    let mut objects = list_objects(&**store, prefix.as_str());
+    while let Some(object) = objects.next().await.transpose()? {
+        if let Some(path) = object.key.below(prefix).filter(|path| !is_own_file(path)) {
+            let found = FoundObject::Object {
+                etag: object.etag,
+                size: object.size,
+                version_id: None,
+                mark: None,
+            };
+            there.insert(path, found);
         }
     }
     if let Some(wanted) = compare {
@@ -172,7 +157,7 @@ impl Wanted<'_> {
             entry.size,
         );
         let mut length = 0;
-        while let Some(chunk) = futures::StreamExt::next(&mut fetched.body).await.transpose()? {
+        while let Some(chunk) = fetched.body.next().await.transpose()? {
             length += chunk.len() as u64;
             there.update(&chunk);
         }

@@ -1,13 +1,14 @@
 //! Steps 4 to 6: intents, the root to dirty, `creating`; and the status files of runs that died.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::ledger::{Intent, IntentKind, IntentWriter, Loaded, RangeRef, Root, RunRef, State, StatusName, StatusPlace};
 use crate::model::{CommitId, Prefix};
 use crate::plan::{Plan, Step, Work};
 use crate::progress::Phase;
 use crate::status::{ExportState, StatusError, StatusFile, StatusHead, read_head};
-use crate::store::{Capabilities, Condition, StoreErrorKind};
+use crate::store::{Capabilities, Condition, Store, StoreErrorKind};
 use crate::switches::{Switch, is_out};
 use crate::transfer::SMALLEST_PART_COPY_BYTES;
 
@@ -270,26 +271,37 @@ impl Session<'_> {
         let known = [&self.status_store, &self.ledger_store]
             .into_iter()
             .find(|store| store.bucket() == bucket);
-        let Some(store) = known.cloned() else {
-            let text = format!(
-                "the last status file of {} cannot be ended from here; delete it, so that no reader trusts it",
-                root.status.path
-            );
-            self.exporter.progress.warn(&text);
-            return Ok(());
+        if let Some(store) = known {
+            return Ok(self.end_left_file(store, root, newest).await?);
+        }
+        let why = match self.open_bucket(bucket).await {
+            Ok(store) => match self.end_left_file(&store, root, newest).await {
+                Ok(()) => return Ok(()),
+                Err(StatusError::Store(error)) if error.kind == StoreErrorKind::LeaseLost => return Err(error.into()),
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
         };
+        // A bucket that only the root names may be gone, or closed to us: the move must be possible all the same.
+        let text = format!(
+            "the last status file of {} cannot be ended from here; delete it, so that no reader trusts it ({why})",
+            root.status.path
+        );
+        self.exporter.progress.warn(&text);
+        Ok(())
+    }
+
+    async fn end_left_file(&self, store: &Arc<dyn Store>, root: &Root, newest: &StatusName) -> Result<(), StatusError> {
         let prefix: &Prefix = &root.status.path.prefix;
         let key = prefix.join(&newest.to_string());
-        let Some((mut head, etag)) = read_head(&*store, &key).await? else {
+        let Some((mut head, etag)) = read_head(&**store, &key).await? else {
             return Ok(());
         };
         head.status = ExportState::Failure;
         head.message = format!("status files moved to {}", self.exporter.config.status_path);
-        let guarded = root.store.guards_writes();
-        let mut file =
-            StatusFile::new(store, prefix, newest.clone(), self.run, guarded, root.store.checksum).seen(etag);
-        file.write(&head, &mut ()).await?;
-        Ok(())
+        let (guarded, checksum) = (root.store.guards_writes(), root.store.checksum);
+        let file = StatusFile::new(store.clone(), prefix, newest.clone(), self.run, guarded, checksum);
+        file.seen(etag).write(&head, &mut ()).await
     }
 
     /// Deletes old status files that the root records; the next swap drops their names.

@@ -39,7 +39,7 @@ impl Comparison<'_> {
             && self.found.is_empty()
             && let Some(changes) = self.source.changes(since, self.head).await?
         {
-            return self.by_changes(changes, Planner::new(rules)).await;
+            return self.by_changes(changes, Planner::of_changes(rules)).await;
         }
         self.by_trees(Planner::new(rules)).await
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::S3Url;
-use crate::plan::OddKeys;
+use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::store::{Checksum, WriteClass};
 
 /// What a user can say about a run, read and checked.
@@ -16,16 +16,12 @@ pub struct ExportConfig {
     pub export_path: S3Url,
     /// Where status files go.
     pub status_path: S3Url,
-    /// Globs of files that go out last, in this order, behind the built-in ones.
-    pub last: Vec<String>,
+    /// What goes last.
+    pub last: Arc<LastRules>,
     /// Folders that get an empty `_lakefs_success` after their files.
     pub prefix_regex: Option<regex::bytes::Regex>,
-    /// `--header 'GLOB: Name=value'`, in order; the last match wins.
-    pub header_rules: Vec<String>,
-    /// `--preserve mode`.
-    pub preserve_mode: bool,
-    /// `--preserve mtime`.
-    pub preserve_mtime: bool,
+    /// Which headers objects get.
+    pub headers: Arc<HeaderRules>,
     /// Storage class, ACL and tags of data objects.
     pub class: Arc<WriteClass>,
     /// A text that changes with everything that says which files go out: the filter's globs.

@@ -234,7 +234,7 @@ impl Session<'_> {
                 kin: inherited.kin.clone(),
             },
             capabilities,
-            headers: exporter.headers.clone(),
+            headers: config.headers.clone(),
             class: config.class.clone(),
             checksum: config.checksum.unwrap_or(capabilities.checksum),
             concurrency,

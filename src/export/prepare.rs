@@ -132,8 +132,8 @@ impl Reads<'_> {
         let rules = PlanRules {
             keys: KeyRules::new(&config.export_path.prefix, odd_pass),
             odd_keys: config.odd_keys,
-            headers: &exporter.headers,
-            last: &exporter.last,
+            headers: &config.headers,
+            last: &config.last,
             capabilities,
             overwrite: config.guards.overwrite,
         };
@@ -192,7 +192,7 @@ impl Reads<'_> {
         let compare = config.guards.adopt.then(|| Wanted {
             source: &*exporter.source,
             head,
-            headers: &exporter.headers,
+            headers: &config.headers,
             markers: config.prefix_regex.clone(),
         });
         find_objects(&self.store, prefix, compare).await

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +17,9 @@ use crate::ledger::{
 };
 use crate::model::{ContentIds, ETag, RelPath, RunId, S3Url};
 use crate::plan::{HeaderRules, is_own_file};
-use crate::status::{ExportState, RecordsListed, StatusRecord, read_head, read_records, record_bytes};
+use crate::status::{ExportState, RecordsListed, StatusRecord, list_names, read_head, read_records, record_bytes};
 use crate::store::{
-    Capabilities, Fenced, ObjectMeta, RequestCounts, RetryConfig, Retrying, Store, StoreErrorKind, probe,
+    Capabilities, Fenced, ObjectMeta, RequestCounts, RetryConfig, Retrying, Store, StoreErrorKind, list_objects, probe,
 };
 
 use super::ExportError;
@@ -201,21 +202,10 @@ fn generation_by_time() -> u64 {
 }
 
 async fn last_success(store: &dyn Store, path: &S3Url) -> Result<LastSuccess, ExportError> {
-    let mut last = LastSuccess::default();
-    let mut token = None;
-    loop {
-        let page = store
-            .list(path.prefix.join(StatusName::PREFIX).as_str(), token.as_deref(), 1000)
-            .await?;
-        let name = |key: &str| key.strip_prefix(path.prefix.as_str())?.parse::<StatusName>().ok();
-        last.names
-            .extend(page.objects.iter().filter_map(|object| name(object.key.as_str())));
-        token = page.next;
-        if token.is_none() {
-            break;
-        }
-    }
-    last.names.sort();
+    let mut last = LastSuccess {
+        names: list_names(store, &path.prefix).await?,
+        ..LastSuccess::default()
+    };
     for name in last.names.iter().rev() {
         let key = path.prefix.join(&name.to_string());
         let Some((head, _)) = read_head(store, &key).await? else {
@@ -247,35 +237,28 @@ async fn ours(
 ) -> Result<BTreeMap<RelPath, Record>, ExportError> {
     let prefix = &request.export_path.prefix;
     let mut records = BTreeMap::new();
-    let mut token = None;
-    loop {
-        let page = store.list(prefix.as_str(), token.as_deref(), 1000).await?;
-        let keys = page
-            .objects
-            .into_iter()
-            .filter(|object| object.key.below(prefix).is_some_and(|path| !is_own_file(&path)));
-        let mut looks = futures::stream::iter(keys)
-            .map(|object| async move {
-                let meta = store.head(&object.key).await;
-                (object, meta)
-            })
-            .buffered(LOOKS_AT_ONCE);
-        while let Some((object, meta)) = looks.next().await {
-            let Some(path) = object.key.below(prefix) else { continue };
-            match meta {
-                Ok(meta) => match record_of(path, meta, last, kin) {
-                    Some(record) => drop(records.insert(record.path.clone(), record)),
-                    None => rebuilt.foreign += 1,
-                },
-                Err(error) if error.kind == StoreErrorKind::NotFound => {}
-                Err(error) => return Err(error.into()),
+    let looks = list_objects(&**store, prefix.as_str())
+        .try_filter_map(|object| async move {
+            let path = object.key.below(prefix).filter(|path| !is_own_file(path));
+            Ok(path.map(|path| (path, object.key)))
+        })
+        .map_ok(|(path, key)| async move {
+            match store.head(&key).await {
+                Ok(meta) => Ok(Some((path, meta))),
+                Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
             }
-        }
-        token = page.next;
-        if token.is_none() {
-            return Ok(records);
+        })
+        .try_buffered(LOOKS_AT_ONCE);
+    let mut looks = pin!(looks);
+    while let Some(looked) = looks.next().await.transpose()? {
+        let Some((path, meta)) = looked else { continue };
+        match record_of(path, meta, last, kin) {
+            Some(record) => drop(records.insert(record.path.clone(), record)),
+            None => rebuilt.foreign += 1,
         }
     }
+    Ok(records)
 }
 
 fn record_of(path: RelPath, meta: ObjectMeta, last: &LastSuccess, kin: &BTreeSet<RunId>) -> Option<Record> {

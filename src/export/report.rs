@@ -36,8 +36,8 @@ pub struct Counts {
     pub deleted: u64,
     /// Objects that stayed as they were.
     pub kept: u64,
-    /// Paths left out by a policy.
-    pub skipped: u64,
+    /// Paths of the tree left out by a policy; `None` where the run did not read the whole tree.
+    pub skipped: Option<u64>,
     /// Objects that failed.
     pub failed: u64,
 }
@@ -97,7 +97,8 @@ pub struct Report {
     pub status_file: Option<String>,
     /// What was done.
     pub counts: Counts,
-    /// What the source left out or warned of, by kind.
+    /// What the source left out or warned of, by kind, of all that the run looked at: the whole tree where
+    /// `counts.skipped` is known, else the changes alone.
     pub notices: BTreeMap<NoticeKind, u64>,
     /// The first objects that failed; `counts.failed` counts all.
     pub failures: Vec<Failure>,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::{Lease, LeaseError, LeaseRequest, LedgerReader, Loaded, SwapError, load_root};
+use crate::ledger::{Lease, LeaseError, LeaseRequest, LedgerError, LedgerReader, Loaded, SwapError, load_root};
 use crate::model::RunId;
 use crate::plan::Plan;
 use crate::progress::Phase;
@@ -119,7 +119,16 @@ async fn under_lease(
     })
 }
 
+/// Plans without the lease, so that another run may swap the root and remove what the old one names: then once more,
+/// from the root that is there now.
 pub(super) async fn dry_run(exporter: &Exporter) -> Result<Plan, ExportError> {
+    match dry_run_once(exporter).await {
+        Err(ExportError::Ledger(LedgerError::RangeGone { .. })) => dry_run_once(exporter).await,
+        outcome => outcome,
+    }
+}
+
+async fn dry_run_once(exporter: &Exporter) -> Result<Plan, ExportError> {
     exporter.progress.phase(Phase::Look);
     let reads = exporter.reads();
     let loaded = load_root(&*reads.store, &reads.folder).await?;

@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::ledger::{Lease, LedgerFolder, LedgerReader, Loaded, Root, RunRef, State, SwapError, swap_root};
-use crate::model::{ETag, RunId};
+use crate::model::{Bucket, ETag, RunId};
 use crate::progress::Phase;
-use crate::store::{Capabilities, Fenced, RetryConfig, Retrying, Store, StoreTime, probe::probe};
+use crate::store::{Capabilities, Fenced, LeaseWatch, RetryConfig, Retrying, Store, StoreTime, probe::probe};
 use crate::switches::{Switch, is_out};
 
 use super::look::has_overdue;
 use super::settle::abort_all_uploads;
-use super::{ExportError, Exporter};
+use super::{BucketError, ExportError, Exporter};
 
 /// The stores of one run: every write is fenced by its lease, each try of it.
 pub(super) struct Session<'a> {
@@ -32,23 +32,15 @@ pub(super) struct Session<'a> {
     pub(super) folder: LedgerFolder,
     pub(super) reader: LedgerReader,
     pub(super) cancel: CancellationToken,
+    watch: Arc<LeaseWatch>,
     // The store's clock: a date that it gave, and when on ours.
     date: (StoreTime, Duration),
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(exporter: &'a Exporter, lease: &Lease, run: RunId, cancel: &CancellationToken) -> Self {
-        // Half the ttl: a lease is renewed at a third, so there is always that much left in health.
-        let deadline = exporter.config.lease_ttl / 2;
         let folder = exporter.folder();
-        let fence = |store: &Arc<dyn Store>| {
-            Arc::new(Fenced::new(
-                store.clone(),
-                lease.watch().clone(),
-                deadline,
-                folder.prefix().clone(),
-            ))
-        };
+        let fence = |store: &Arc<dyn Store>| Arc::new(fence(exporter, lease.watch(), store.clone()));
         let (data, status) = (fence(&exporter.store), fence(&exporter.status_store));
         let retrying = |store: Arc<dyn Store>, limited: bool| -> Arc<dyn Store> {
             let limiter = limited.then(|| exporter.limiter.clone());
@@ -66,8 +58,18 @@ impl<'a> Session<'a> {
             fenced: vec![data, status],
             folder,
             cancel: cancel.clone(),
+            watch: lease.watch().clone(),
             date: (lease.taken_at(), exporter.clock.now()),
         }
+    }
+
+    /// Opens the bucket of a status path that is left. Its last write says what stays true, so that it does not
+    /// matter if it lands late.
+    pub(super) async fn open_bucket(&self, bucket: &Bucket) -> Result<Arc<dyn Store>, BucketError> {
+        let store = self.exporter.buckets.open(bucket).await?;
+        let fenced = Arc::new(fence(self.exporter, &self.watch, store));
+        let retrying = Retrying::new(fenced, None, self.exporter.counts.clone());
+        Ok(Arc::new(retrying.with_config(self.exporter.retry)))
     }
 
     /// The store's clock now, in whole milliseconds.
@@ -119,6 +121,12 @@ impl<'a> Session<'a> {
     pub(super) async fn swap(&self, root: &Root, expected: Option<&ETag>) -> Result<ETag, SwapError> {
         swap_root(&*self.ledger_store, &self.folder, root, expected).await
     }
+}
+
+fn fence(exporter: &Exporter, watch: &Arc<LeaseWatch>, store: Arc<dyn Store>) -> Fenced {
+    // Half the ttl: a lease is renewed at a third, so there is always that much left in health.
+    let deadline = exporter.config.lease_ttl / 2;
+    Fenced::new(store, watch.clone(), deadline, exporter.folder().prefix().clone())
 }
 
 /// The runs that a root leaves to its next run.

@@ -1,26 +1,26 @@
 //! Finds out what runs that died left behind: what they meant to do, against what is there.
 
-use std::collections::{BTreeMap, HashMap};
+mod gathered;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 
-use crate::ledger::{DoneOutcome, Intent, IntentKind, LedgerFolder, RunRef, read_done, read_intents};
-use crate::model::{ETag, Mark, Prefix, RelPath, RunId};
-use crate::spool::Spool;
-use crate::store::{Store, StoreError, StoreErrorKind, StoreTime};
+use crate::ledger::{LedgerFolder, RunRef, read_done, read_intents};
+use crate::model::{Prefix, RelPath};
+use crate::spool::{SORTED_AT_ONCE, Spool};
+use crate::store::{Store, StoreError, StoreErrorKind, StoreTime, list_objects, list_uploads};
 
+use self::gathered::{Gathered, Gathering, Question};
 use super::ExportError;
-use super::known::{Found, FoundObject, Intended};
+use super::known::{Found, FoundObject};
 
 /// From so many intents on, a listing of the whole export path may cost less than a HEAD of each.
 const LISTING_PAYS_FROM: u64 = 64;
 
 /// HEADs under way at once.
 const LOOKS_AT_ONCE: usize = 32;
-
-/// What dead runs meant to do under one path.
-type Meant = Vec<Intended>;
 
 /// Looks at every path that dead runs meant to write or delete.
 pub(super) struct Settler<'a> {
@@ -32,8 +32,11 @@ pub(super) struct Settler<'a> {
 }
 
 impl Settler<'_> {
-    /// Gives what was found, sorted by path. Holds the intents of the dead runs, some 200 bytes each: as many as
-    /// they had changes.
+    /// Gives what was found, sorted by path.
+    ///
+    /// Intents, listing and done records wait on disk, sorted there: however many there are, [`SORTED_AT_ONCE`] of
+    /// one list are in memory (8 MiB), up to 16 MiB of each of the three and of what was found, and one file of
+    /// intents as it is read (100,000 of them, 20 MiB): some 90 MiB in all.
     ///
     /// `trusted` runs died a moment ago, so that their done records count where a listing bears them out; of
     /// others everything is looked at once more.
@@ -42,41 +45,68 @@ impl Settler<'_> {
         runs: &[RunRef],
         trusted: impl Fn(&RunRef) -> bool,
     ) -> Result<Spool<Found>, ExportError> {
-        let mut meant: BTreeMap<RelPath, Meant> = BTreeMap::new();
-        let mut done: HashMap<(RunId, RelPath), ETag> = HashMap::new();
+        let gathered = self.gather(runs, trusted, SORTED_AT_ONCE).await?;
+        self.look_at_all(&gathered).await
+    }
+
+    /// Reads what the runs meant and did, and lists what is there where that pays.
+    async fn gather(
+        &self,
+        runs: &[RunRef],
+        trusted: impl Fn(&RunRef) -> bool,
+        items_at_once: usize,
+    ) -> Result<Gathered, ExportError> {
+        let mut gathering = Gathering::new(items_at_once);
+        let (mut all, mut most_of_one) = (0, 0);
         for run in runs {
+            let mut of_run = 0;
             let mut intents = read_intents(self.store.clone(), self.folder.clone(), run.run);
             while let Some(intent) = intents.next().await.transpose()? {
-                note_intent(&mut meant, run.run, intent);
+                gathering.intent(run.run, intent)?;
+                of_run += 1;
             }
-            if trusted(run) {
+            all += of_run;
+            most_of_one = of_run.max(most_of_one);
+        }
+        // A page lists 1,000 objects, ours and those of dead runs; what others keep there is not known. Runs may
+        // have meant the same paths, so that there are as many to look at as the longest has, at least.
+        let pages = (self.ledger_objects + all) / 1000 + 1;
+        let is_listed = most_of_one >= LISTING_PAYS_FROM && pages < most_of_one;
+        if is_listed {
+            for run in runs.iter().filter(|run| trusted(run)) {
                 let mut records = read_done(self.store.clone(), self.folder, run.run).await?;
                 while let Some(record) = records.next().await.transpose()? {
-                    if let DoneOutcome::Put { etag, .. } = record.outcome {
-                        done.insert((run.run, record.path), etag);
-                    }
+                    gathering.done(run.run, record)?;
                 }
             }
+            self.list_into(&mut gathering).await?;
         }
-        let listed = self.list_where_it_pays(meant.len() as u64).await?;
-        let mut found = Spool::new(None);
-        let looks = meant.into_iter().map(|(path, meant)| {
-            let known = listed
-                .as_ref()
-                .map(|listed| from_listing(listed, &done, runs, &path, &meant));
-            async move {
-                let object = match known {
-                    Some(Some(object)) => object,
-                    Some(None) | None => self.look(&path).await?,
-                };
-                Ok::<_, StoreError>(Found {
-                    path,
-                    object,
-                    intended: meant,
-                })
+        Ok(gathering.finish(is_listed)?)
+    }
+
+    async fn list_into(&self, gathering: &mut Gathering) -> Result<(), ExportError> {
+        let mut objects = list_objects(&**self.store, self.prefix.as_str());
+        while let Some(object) = objects.next().await.transpose()? {
+            if let Some(path) = object.key.below(self.prefix) {
+                gathering.seen(path, object.etag, object.size)?;
             }
-        });
-        let mut looks = futures::stream::iter(looks).buffered(LOOKS_AT_ONCE);
+        }
+        Ok(())
+    }
+
+    /// Looks at each path that is not settled by what was gathered.
+    async fn look_at_all(&self, gathered: &Gathered) -> Result<Spool<Found>, ExportError> {
+        let mut looks = futures::stream::iter(gathered.questions())
+            .map(|question| async move {
+                let Question { path, intended, answer } = question?;
+                let object = match answer {
+                    Some(object) => object,
+                    None => self.look(&path).await?,
+                };
+                Ok::<_, ExportError>(Found { path, object, intended })
+            })
+            .buffered(LOOKS_AT_ONCE);
+        let mut found = Spool::new(None);
         while let Some(one) = looks.next().await {
             found.push(&one?)?;
         }
@@ -85,6 +115,9 @@ impl Settler<'_> {
 
     /// Aborts multipart uploads that dead runs left: of keys that their intents name, begun since they took the
     /// lease. Anything else is somebody else's.
+    ///
+    /// Holds the keys of objects that were to go in parts, some 150 bytes each: objects above 5 MiB, so that a
+    /// million of them were 5 TB.
     pub(super) async fn abort_uploads(&self, runs: &[RunRef]) -> Result<u64, ExportError> {
         let mut keys: HashMap<String, StoreTime> = HashMap::new();
         for run in runs {
@@ -102,21 +135,15 @@ impl Settler<'_> {
             return Ok(0);
         }
         let mut aborted = 0;
-        let mut token = None;
-        loop {
-            let page = self.store.list_uploads(self.prefix.as_str(), token.as_deref()).await?;
-            for upload in page.uploads {
-                let since = keys.get(upload.key.as_str());
-                if since.is_some_and(|since| upload.initiated.is_some_and(|began| began >= *since)) {
-                    self.store.abort_upload(&upload).await?;
-                    aborted += 1;
-                }
-            }
-            token = page.next;
-            if token.is_none() {
-                return Ok(aborted);
+        let mut uploads = list_uploads(&**self.store, self.prefix.as_str());
+        while let Some(upload) = uploads.next().await.transpose()? {
+            let since = keys.get(upload.key.as_str());
+            if since.is_some_and(|since| upload.initiated.is_some_and(|began| began >= *since)) {
+                self.store.abort_upload(&upload).await?;
+                aborted += 1;
             }
         }
+        Ok(aborted)
     }
 
     async fn look(&self, path: &RelPath) -> Result<FoundObject, StoreError> {
@@ -134,78 +161,20 @@ impl Settler<'_> {
             Err(error) => Err(error),
         }
     }
-
-    async fn list_where_it_pays(&self, intents: u64) -> Result<Option<HashMap<RelPath, (ETag, u64)>>, StoreError> {
-        // A page lists 1,000 objects, ours and those of dead runs; what others keep there is not known.
-        let pages = (self.ledger_objects + intents) / 1000 + 1;
-        if intents < LISTING_PAYS_FROM || pages >= intents {
-            return Ok(None);
-        }
-        let mut listed = HashMap::new();
-        let mut token = None;
-        loop {
-            let page = self.store.list(self.prefix.as_str(), token.as_deref(), 1000).await?;
-            for object in page.objects {
-                if let Some(path) = object.key.below(self.prefix) {
-                    listed.insert(path, (object.etag, object.size));
-                }
-            }
-            token = page.next;
-            if token.is_none() {
-                return Ok(Some(listed));
-            }
-        }
-    }
 }
 
 /// Aborts every upload under way whose key starts with `prefix`; a store that cannot list uploads is left alone.
 pub(super) async fn abort_all_uploads(store: &dyn Store, prefix: &str) -> Result<(), StoreError> {
-    let mut token = None;
-    loop {
-        let page = match store.list_uploads(prefix, token.as_deref()).await {
-            Ok(page) => page,
+    let mut uploads = list_uploads(store, prefix);
+    while let Some(upload) = uploads.next().await {
+        match upload {
+            Ok(upload) => store.abort_upload(&upload).await?,
             Err(error) if error.kind == StoreErrorKind::NotSupported => return Ok(()),
             Err(error) => return Err(error),
-        };
-        for upload in page.uploads {
-            store.abort_upload(&upload).await?;
-        }
-        token = page.next;
-        if token.is_none() {
-            return Ok(());
         }
     }
+    Ok(())
 }
 
-fn note_intent(meant: &mut BTreeMap<RelPath, Meant>, run: RunId, intent: Intent) {
-    let entry = meant.entry(intent.path).or_default();
-    if let IntentKind::Put { content, headers, .. } = intent.kind {
-        entry.push(Intended { run, content, headers });
-    }
-}
-
-/// What a listing alone settles: a path that is not there, or whose etag is the one of a done record.
-fn from_listing(
-    listed: &HashMap<RelPath, (ETag, u64)>,
-    done: &HashMap<(RunId, RelPath), ETag>,
-    runs: &[RunRef],
-    path: &RelPath,
-    meant: &[Intended],
-) -> Option<FoundObject> {
-    let Some((etag, size)) = listed.get(path) else {
-        return Some(FoundObject::Nothing);
-    };
-    let by = runs
-        .iter()
-        .rev()
-        .find(|run| done.get(&(run.run, path.clone())) == Some(etag))?;
-    // A later run may have written the same bytes with other headers, which an etag does not show.
-    let last = meant.last().filter(|last| last.run == by.run)?;
-    let content = last.content.primary()?;
-    Some(FoundObject::Object {
-        etag: etag.clone(),
-        size: *size,
-        version_id: None,
-        mark: Some(Mark { run: by.run, content }),
-    })
-}
+#[cfg(test)]
+mod tests;

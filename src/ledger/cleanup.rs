@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
+use futures::StreamExt as _;
+
 use super::LedgerFolder;
 use super::range_file::hash_in_name;
 use super::runs::{DONE, INTENTS};
 use crate::model::{ObjectKey, RunId};
-use crate::store::{Capabilities, Condition, Store, StoreError};
+use crate::store::{Capabilities, Condition, Listed, Store, StoreError, list_objects};
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,17 +41,11 @@ pub async fn cleanup(
     let prefix = folder.prefix().as_str();
     // Listed wholly before anything goes: it is a key for each 40,000 objects and for each file of a dead run.
     let mut garbage: Vec<(ObjectKey, _)> = Vec::new();
-    let mut token: Option<String> = None;
-    loop {
-        let page = store.list(prefix, token.as_deref(), 1_000).await?;
-        let gone = page.objects.into_iter().map(|listed| listed.key).filter(|key| {
-            let name = key.as_str().strip_prefix(prefix);
-            name.is_some_and(|name| is_garbage(name, keep, keep_runs))
-        });
-        garbage.extend(gone.map(|key| (key, None)));
-        token = page.next;
-        if token.is_none() {
-            break;
+    let mut files = list_objects(store, prefix);
+    while let Some(Listed { key, .. }) = files.next().await.transpose()? {
+        let name = key.as_str().strip_prefix(prefix);
+        if name.is_some_and(|name| is_garbage(name, keep, keep_runs)) {
+            garbage.push((key, None));
         }
     }
     let mut cleaned = Cleaned::default();

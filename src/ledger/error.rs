@@ -1,6 +1,7 @@
 //! What can be wrong with a ledger.
 
 use crate::model::RelPath;
+use crate::spool::SpoolError;
 use crate::store::StoreError;
 
 /// A ledger could not be read or written.
@@ -59,6 +60,9 @@ pub enum LedgerError {
     /// The store did not do what it should.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was read could not be kept.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
 }
 
 impl LedgerError {

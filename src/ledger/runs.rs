@@ -5,6 +5,7 @@
 //! settled.
 
 mod done;
+mod files;
 mod intents;
 
 use serde::de::DeserializeOwned;

@@ -62,7 +62,7 @@ pub struct Plan {
     shared: HashSet<u128>,
     /// Exact counts.
     pub totals: Totals,
-    /// What the source left out or warned of.
+    /// What the source left out or warned of, among what was looked at.
     pub notices: BTreeMap<NoticeKind, u64>,
     /// How many entries the tree has; in a plan made of changes, how many were put or kept of those seen.
     pub wanted: u64,
@@ -120,8 +120,15 @@ struct Wanted {
 }
 
 impl<'a> Planner<'a> {
-    /// Begins an empty plan.
+    /// Begins an empty plan of a whole tree.
     pub fn new(rules: PlanRules<'a>) -> Self {
+        let mut planner = Self::of_changes(rules);
+        planner.totals.skipped = Some(0);
+        planner
+    }
+
+    /// Begins an empty plan of changes alone: what else the tree leaves out is not known.
+    pub fn of_changes(rules: PlanRules<'a>) -> Self {
         Self {
             rules,
             steps: Spool::new(None),
@@ -165,7 +172,7 @@ impl<'a> Planner<'a> {
     pub fn notice(&mut self, notice: &Notice) {
         *self.notices.entry(notice.kind).or_default() += 1;
         if notice.kind.is_skip() {
-            self.totals.skipped += 1;
+            self.totals.skipped = self.totals.skipped.map(|skipped| skipped + 1);
         }
     }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 
 use crate::ledger::{Record, StatusName};
 use crate::model::{ContentId, ETag, Mark, ObjectKey, Prefix, RunId};
-use crate::store::{Checksum, Condition, ObjectHeaders, Part, Put, Store, StoreError, StoreErrorKind, Upload, Written};
+use crate::store::{
+    Checksum, Condition, ObjectHeaders, Part, Put, Store, StoreError, StoreErrorKind, Upload, Written, list_uploads,
+};
 
 use super::StatusError;
 use super::head::StatusHead;
@@ -128,9 +131,11 @@ impl StatusFile {
         let upload = match self.store.create_upload(&self.key, &headers, self.checksum).await {
             Err(error) if error.kind.is_ambiguous() => {
                 // It may have begun all the same; nobody else writes this key.
-                let page = self.store.list_uploads(self.key.as_str(), None).await?;
-                for upload in page.uploads.iter().filter(|upload| upload.key == self.key) {
-                    self.store.abort_upload(upload).await?;
+                let mut uploads = list_uploads(&*self.store, self.key.as_str());
+                while let Some(upload) = uploads.next().await.transpose()? {
+                    if upload.key == self.key {
+                        self.store.abort_upload(&upload).await?;
+                    }
                 }
                 self.store.create_upload(&self.key, &headers, self.checksum).await?
             }

@@ -104,9 +104,9 @@ pub struct StatusHead {
     /// Objects that stayed as they were.
     #[serde(default)]
     pub kept: u64,
-    /// Paths left out by a policy.
-    #[serde(default)]
-    pub skipped: u64,
+    /// Paths of the tree left out by a policy; `None` where the run did not read the whole tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
     /// Objects that failed.
     #[serde(default)]
     pub failed: u64,
@@ -138,7 +138,7 @@ impl StatusHead {
             copied_bytes: 0,
             deleted: 0,
             kept: 0,
-            skipped: 0,
+            skipped: None,
             failed: 0,
             unguarded: Vec::new(),
             errors: Vec::new(),

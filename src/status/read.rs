@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 
 use crate::ledger::StatusName;
 use crate::model::{Bucket, ETag, ObjectKey, Prefix};
-use crate::store::{Store, StoreErrorKind};
+use crate::store::{Store, StoreError, StoreErrorKind, list_objects};
 
 use super::StatusError;
 use super::head::StatusHead;
@@ -28,31 +28,31 @@ pub struct Newest {
 
 /// Finds the newest status file below a prefix and reads its head.
 pub async fn read_newest(store: &dyn Store, prefix: &Prefix) -> Result<Option<Newest>, StatusError> {
-    let mut newest: Option<StatusName> = None;
-    let mut token = None;
-    loop {
-        let page = store
-            .list(prefix.join(StatusName::PREFIX).as_str(), token.as_deref(), 1000)
-            .await?;
-        for object in &page.objects {
-            let name = object
-                .key
-                .as_str()
-                .strip_prefix(prefix.as_str())
-                .and_then(|name| name.parse().ok());
-            newest = newest.max(name);
-        }
-        token = page.next;
-        if token.is_none() {
-            break;
+    // A file that vanished since it was listed was pruned, and so was not the newest any more: a second look sees a
+    // newer one.
+    for _ in 0..2 {
+        let Some(name) = list_names(store, prefix).await?.pop() else {
+            return Ok(None);
+        };
+        let key = prefix.join(&name.to_string());
+        if let Some((head, etag)) = read_head(store, &key).await? {
+            return Ok(Some(Newest { name, key, etag, head }));
         }
     }
-    let Some(name) = newest else { return Ok(None) };
-    let key = prefix.join(&name.to_string());
-    // A file that vanished since was pruned, and so was not the newest: whoever asks again sees a newer one.
-    Ok(read_head(store, &key)
-        .await?
-        .map(|(head, etag)| Newest { name, key, etag, head }))
+    Ok(None)
+}
+
+/// Lists the names of all status files below a prefix, oldest first.
+pub async fn list_names(store: &dyn Store, prefix: &Prefix) -> Result<Vec<StatusName>, StoreError> {
+    let start = prefix.join(StatusName::PREFIX);
+    let mut objects = list_objects(store, start.as_str());
+    let mut names = Vec::new();
+    while let Some(object) = objects.next().await.transpose()? {
+        let name = object.key.as_str().strip_prefix(prefix.as_str());
+        names.extend(name.and_then(|name| name.parse::<StatusName>().ok()));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Reads the head of one status file; `None` where there is none.
@@ -117,5 +117,46 @@ fn damaged(bucket: &Bucket, key: &ObjectKey, line: u64, why: String) -> StatusEr
         file: format!("s3://{bucket}/{key}"),
         line,
         why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::store::faulty::{Call, Fault, FaultyStore, Script};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Capabilities, RequestKind};
+
+    #[tokio::test]
+    async fn a_status_file_that_is_pruned_while_it_is_read_gives_way_to_the_newer_one() {
+        let store = MemoryStore::new("bucket".parse().unwrap(), Capabilities::ALL);
+        let prefix = Prefix::new("out/");
+        let file = |store: &MemoryStore, name: &str, commit: &str| {
+            let line = format!("{{\"status\":\"success\",\"commit\":\"{commit}\"}}\n");
+            store.foreign_put(&prefix.join(name), line);
+        };
+        let (old, new) = ("_STATUS_20261122T071422.123Z.json", "_STATUS_20261122T071423.123Z.json");
+        file(&store, old, "old");
+        file(&store, "_STATUS_notes.json", "none");
+        let (other, done) = (store.clone(), AtomicBool::new(false));
+        let old_key = prefix.join(old);
+        let new_line = "{\"status\":\"success\",\"commit\":\"new\"}\n";
+        let new_key = prefix.join(new);
+        let script = Script(move |call: &Call| {
+            if call.kind == RequestKind::Get && !done.swap(true, Ordering::Relaxed) {
+                other.foreign_put(&new_key, new_line);
+                other.foreign_delete(&old_key);
+            }
+            Fault::None
+        });
+        let store = FaultyStore::new(Arc::new(store), script);
+        let newest = read_newest(&store, &prefix).await.unwrap().unwrap();
+        assert_eq!(
+            (newest.name.to_string().as_str(), newest.head.commit.as_str()),
+            (new, "new")
+        );
     }
 }

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::model::{CommitId, ContentHasher, ContentId, ContentIds, ETag, Prefix, RelPath};
 use crate::plan::is_own_file;
-use crate::store::{ObjectMeta, Store, StoreError, StoreErrorKind};
+use crate::store::{ObjectMeta, Store, StoreError, StoreErrorKind, list_objects};
 
 use super::head::{ExportState, RecordsListed};
-use super::read::{read_newest, read_records};
+use super::read::{Newest, read_newest, read_records};
 use super::{StatusError, StatusRecord};
 
 /// How closely to look.
@@ -79,24 +79,16 @@ pub async fn verify(
     level: Level,
     at_once: usize,
 ) -> Result<Verified, StatusError> {
-    let place = || format!("s3://{}/{status_prefix}", status_store.bucket());
-    let newest = read_newest(status_store, status_prefix)
-        .await?
-        .ok_or_else(|| StatusError::None { path: place() })?;
-    if newest.head.status != ExportState::Success {
-        return Err(StatusError::NotWhole {
-            file: newest.name.to_string(),
-            state: newest.head.status.to_string(),
-        });
-    }
-    let mut expected: BTreeMap<RelPath, StatusRecord> = BTreeMap::new();
-    let (head, etag) = read_records(status_store, &newest.key, |record| {
-        expected.insert(record.path.clone(), record);
-    })
-    .await?;
+    let (newest, expected) = match read_success(status_store, status_prefix).await {
+        // Pruned while it was read, so there is a newer one.
+        Err(StatusError::Store(error)) if error.kind == StoreErrorKind::NotFound => {
+            read_success(status_store, status_prefix).await?
+        }
+        outcome => outcome?,
+    };
     let mut verified = Verified {
         file: newest.name.to_string(),
-        commit: CommitId::new(head.commit.as_str()),
+        commit: CommitId::new(newest.head.commit.as_str()),
         checked: expected.len() as u64,
         hashed_bytes: 0,
         unhashed: 0,
@@ -104,7 +96,7 @@ pub async fn verify(
         overtaken: false,
     };
     let found = list_all(store, prefix).await?;
-    compare(&expected, &found, head.records, &mut verified);
+    compare(&expected, &found, newest.head.records, &mut verified);
     if level != Level::List {
         let there: Vec<&StatusRecord> = expected
             .values()
@@ -134,8 +126,30 @@ pub async fn verify(
         .differences
         .sort_by(|left, right| path_of(left).cmp(path_of(right)));
     let after = read_newest(status_store, status_prefix).await?;
-    verified.overtaken = after.is_none_or(|after| after.name != newest.name || after.etag != etag);
+    verified.overtaken = after.is_none_or(|after| after.name != newest.name || after.etag != newest.etag);
     Ok(verified)
+}
+
+/// Reads the newest status file, which must say `success`, with its records.
+async fn read_success(
+    store: &dyn Store,
+    prefix: &Prefix,
+) -> Result<(Newest, BTreeMap<RelPath, StatusRecord>), StatusError> {
+    let mut newest = read_newest(store, prefix).await?.ok_or_else(|| StatusError::None {
+        path: format!("s3://{}/{prefix}", store.bucket()),
+    })?;
+    if newest.head.status != ExportState::Success {
+        return Err(StatusError::NotWhole {
+            file: newest.name.to_string(),
+            state: newest.head.status.to_string(),
+        });
+    }
+    let mut records = BTreeMap::new();
+    let read = read_records(store, &newest.key, |record| {
+        records.insert(record.path.clone(), record);
+    });
+    (newest.head, newest.etag) = read.await?;
+    Ok((newest, records))
 }
 
 fn path_of(difference: &Difference) -> &RelPath {
@@ -181,19 +195,13 @@ fn describe(record: &StatusRecord) -> String {
 
 async fn list_all(store: &dyn Store, prefix: &Prefix) -> Result<BTreeMap<RelPath, (ETag, u64)>, StoreError> {
     let mut found = BTreeMap::new();
-    let mut token = None;
-    loop {
-        let page = store.list(prefix.as_str(), token.as_deref(), 1000).await?;
-        for object in page.objects {
-            if let Some(path) = object.key.below(prefix).filter(|path| !is_own_file(path)) {
-                found.insert(path, (object.etag, object.size));
-            }
-        }
-        token = page.next;
-        if token.is_none() {
-            return Ok(found);
+    let mut objects = list_objects(store, prefix.as_str());
+    while let Some(object) = objects.next().await.transpose()? {
+        if let Some(path) = object.key.below(prefix).filter(|path| !is_own_file(path)) {
+            found.insert(path, (object.etag, object.size));
         }
     }
+    Ok(found)
 }
 
 /// What one object says.

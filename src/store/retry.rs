@@ -1,5 +1,7 @@
 //! Sends again what may well succeed a little later.
 
+mod body;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,9 @@ impl Default for RetryConfig {
 /// With a limiter each attempt waits for a place; without one (lease and ledger) it goes at once, so that
 /// a bulk transfer cannot starve it. The place is given back when the reply begins: a caller may read one
 /// object while it writes another, and would wait for itself.
+///
+/// A body that breaks off is asked for again from there on, unless the object was replaced meanwhile.
+#[derive(Clone)]
 pub struct Retrying {
     store: Arc<dyn Store>,
     config: RetryConfig,
@@ -205,6 +210,7 @@ impl Store for Retrying {
         let fetched = self.again(RequestKind::Get, 0, call).await?;
         let counts = Arc::clone(&self.counts);
         let count = move |bytes: &Bytes| counts.add(|totals| totals.bytes_in += bytes.len() as u64);
+        let fetched = body::going_on(self.clone(), key.clone(), range, fetched);
         Ok(Fetched {
             meta: fetched.meta,
             body: fetched.body.inspect_ok(count).boxed(),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use crate::model::{ContentHasher, Entry, ObjectKey};
 use crate::source::{Body, SourceError};
-use crate::store::{Condition, CopySource, Part, Store, StoreError, StoreErrorKind, Upload, Written};
+use crate::store::{Condition, CopySource, Part, Store, StoreError, StoreErrorKind, Upload, Written, list_uploads};
 
 use super::Transfer;
 use super::put::{ObjectError, Sent, changed};
@@ -235,19 +236,13 @@ impl<'a> PartUpload<'a> {
 impl Transfer {
     /// Aborts uploads of a key that began since the lease was taken.
     async fn abort_unknown_uploads(&self, key: &ObjectKey) -> Result<(), StoreError> {
-        let mut token = None;
-        loop {
-            let page = self.store.list_uploads(key.as_str(), token.as_deref()).await?;
-            for upload in page.uploads {
-                if upload.key == *key && upload.initiated.is_some_and(|began| began >= self.lease_taken) {
-                    self.store.abort_upload(&upload).await?;
-                }
-            }
-            token = page.next;
-            if token.is_none() {
-                return Ok(());
+        let mut uploads = list_uploads(&*self.store, key.as_str());
+        while let Some(upload) = uploads.next().await.transpose()? {
+            if upload.key == *key && upload.initiated.is_some_and(|began| began >= self.lease_taken) {
+                self.store.abort_upload(&upload).await?;
             }
         }
+        Ok(())
     }
 }
 

@@ -1,22 +1,20 @@
 //! Runs over the doubles in memory: what one export does to a bucket, request by request.
 
+mod status_path;
+mod trouble;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lakesync::clock::VirtualClock;
-use lakesync::export::{
-    ExportConfig, ExportError, Exporter, Guards, LeasePolicy, Outcome, Refusal, Report, StatusRecords,
-};
-use lakesync::ledger::Holder;
-use lakesync::model::{Bucket, RelPath, S3Url};
-use lakesync::plan::{HeaderRules, LastRules, OddKeys};
-use lakesync::progress::Silent;
+use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Refusal, Report, testing};
+use lakesync::model::{Bucket, NoticeKind, RelPath};
+use lakesync::plan::OddKeys;
 use lakesync::source::memory::{MemoryFile, MemorySource, MemoryTree};
 use lakesync::status::{ExportState, StatusRecord, read_newest, read_records};
+use lakesync::store::Capabilities;
 use lakesync::store::memory::MemoryStore;
-use lakesync::store::{Capabilities, Limiter, RequestCounts, RetryConfig};
 use tokio_util::sync::CancellationToken;
 
 /// A bucket, a branch, and an exporter between them.
@@ -33,29 +31,9 @@ impl World {
         let store = MemoryStore::new(bucket, Capabilities::ALL);
         // Status files of ours are pruned by name alone.
         store.allow_unconditional(|key| key.as_str().contains("/_lakesync/") || key.as_str().contains("/_STATUS_"));
-        let path: S3Url = "s3://bucket/out/".parse().unwrap();
         let config = ExportConfig {
-            export_path: path.clone(),
-            status_path: path,
-            last: Vec::new(),
-            prefix_regex: None,
-            header_rules: Vec::new(),
-            preserve_mode: false,
-            preserve_mtime: false,
-            class: Arc::default(),
-            selection: Vec::new(),
-            guards: Guards::default(),
-            odd_keys: OddKeys::Error,
             concurrency: NonZeroUsize::new(4).unwrap(),
-            part_size_bytes: 8 << 20,
-            only_copies: false,
-            checksum: None,
-            lease_ttl: Duration::from_secs(60),
-            lock_wait: Duration::ZERO,
-            lease: LeasePolicy::Auto,
-            keep_status: 20,
-            status_records: StatusRecords::All,
-            cache: None,
+            ..testing::config(&"s3://bucket/out/".parse().unwrap())
         };
         Self {
             source: MemorySource::new("memory:main"),
@@ -78,21 +56,9 @@ impl World {
     }
 
     fn exporter(&self) -> Exporter {
-        let config = self.config.clone();
         Exporter {
-            source: Arc::new(self.source.clone()),
-            store: Arc::new(self.store.clone()),
-            status_store: Arc::new(self.store.clone()),
-            headers: Arc::new(HeaderRules::new(&config.header_rules, false, false).unwrap()),
-            last: Arc::new(LastRules::new(&config.last).unwrap()),
-            config,
-            retry: RetryConfig::default(),
-            counts: Arc::new(RequestCounts::default()),
-            limiter: Arc::new(Limiter::new(16)),
-            bandwidth: None,
-            holder: Holder::this_process(),
             clock: self.clock.clone(),
-            progress: Arc::new(Silent),
+            ..testing::exporter(self.source.clone(), Arc::new(self.store.clone()), self.config.clone())
         }
     }
 
@@ -281,40 +247,31 @@ async fn paths_that_cannot_be_keys_are_listed_before_anything_is_written() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_status_path_that_moves_is_refused_and_then_closed() {
-    let mut world = World::new();
-    world.commit(&[("a", "1")]);
-    world.export().await.unwrap();
-    let old = read_newest(&world.store, &world.config.status_path.prefix)
-        .await
-        .unwrap()
-        .unwrap();
-    world.config.status_path = "s3://bucket/elsewhere/".parse().unwrap();
-    world.commit(&[("a", "2")]);
-    let error = world.export().await.unwrap_err();
-    assert!(
-        matches!(error, ExportError::Refused(Refusal::StatusMoved { .. })),
-        "{error}"
-    );
-    world.config.guards.move_status = true;
-    world.export().await.unwrap();
-    let (head, _) = lakesync::status::read_head(&world.store, &old.key)
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(head.status, ExportState::Failure);
-    assert_eq!(world.newest_records().await.0, ExportState::Success);
+/// How many paths a status file and a report say were left out.
+async fn skipped(world: &World, report: &Report) -> (Option<u64>, Option<u64>) {
+    let newest = read_newest(&world.store, &world.config.status_path.prefix).await;
+    (report.counts.skipped, newest.unwrap().unwrap().head.skipped)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_path_among_the_data_is_refused() {
+async fn what_is_left_out_is_counted_only_where_the_whole_tree_was_read() {
     let mut world = World::new();
-    world.commit(&[("a", "1")]);
-    world.config.status_path = "s3://bucket/out/status/".parse().unwrap();
-    let error = world.export().await.unwrap_err();
-    assert!(
-        matches!(error, ExportError::Refused(Refusal::StatusInside { .. })),
-        "{error}"
+    world.config.odd_keys = OddKeys::Skip;
+    world.commit(&[("a", "1"), ("b//c", "2"), ("d//e", "3")]);
+    let report = world.export().await.unwrap();
+    assert_eq!(skipped(&world, &report).await, (Some(2), Some(2)));
+    // The source tells this change alone: one odd key of two.
+    world.commit(&[("a", "2"), ("b//c", "4"), ("d//e", "3")]);
+    let report = world.export().await.unwrap();
+    assert_eq!(
+        (report.outcome, report.notices[&NoticeKind::OddKey]),
+        (Outcome::Exported, 1)
     );
+    assert_eq!(skipped(&world, &report).await, (None, None));
+    let report = world.export().await.unwrap();
+    assert_eq!((report.outcome, report.counts.skipped), (Outcome::Unchanged, None));
+    // Other rules for headers: the whole tree is read.
+    world.config.headers = testing::headers(&["*: Cache-Control=no-cache"]);
+    let report = world.export().await.unwrap();
+    assert_eq!(skipped(&world, &report).await, (Some(2), Some(2)));
 }

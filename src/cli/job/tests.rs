@@ -2,6 +2,8 @@ use clap::FromArgMatches as _;
 
 use super::*;
 use crate::cli::args::{Cli, CommandArgs, RepoAction};
+use crate::model::RelPath;
+use crate::plan::Turn;
 
 struct Room {
     _folder: tempfile::TempDir,
@@ -73,12 +75,16 @@ fn flags_reach_the_settings_of_the_run() {
     assert_eq!(job.source.select.branch.as_deref(), Some("main"));
     assert_eq!(job.config.status_path.to_string(), "s3://other/s/");
     assert_eq!(job.config.selection[0], "-*.tmp");
-    assert_eq!(job.config.last, ["*.html"]);
+    let html = RelPath::new("a.html").unwrap();
+    assert!(matches!(job.config.last.turn_of_write(&html), Turn::Last(_)));
+    assert_eq!(LastRules::default().turn_of_write(&html), Turn::Data);
+    let headers = HeaderRules::new(&[], true, true).unwrap();
+    assert_eq!(job.config.headers.fingerprint(), headers.fingerprint());
     assert_eq!(
         job.config.guards.max_delete,
         Some(crate::export::MaxDelete::Percent(5.0))
     );
-    assert!(job.config.guards.adopt && job.config.preserve_mode && job.config.preserve_mtime);
+    assert!(job.config.guards.adopt);
     assert_eq!(job.config.checksum, Some(Checksum::Md5));
     assert_eq!(job.store.args.sse.as_deref(), Some("aws:kms"));
     assert!(job.config.cache.unwrap().ends_with("c"));

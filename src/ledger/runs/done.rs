@@ -8,17 +8,18 @@ use futures::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{FILE_BYTES, Page, read_page};
-use crate::ledger::file::{put_once, read_file};
+use super::files::RunFiles;
+use super::{FILE_BYTES, read_page};
+use crate::ledger::file::read_file;
 use crate::ledger::folder::place;
 use crate::ledger::packed::Format;
 use crate::ledger::{HeadersDigest, LedgerError, LedgerFolder};
 use crate::model::{ContentIds, ETag, ObjectKey, RelPath, RunId};
-use crate::store::{Checksum, Store, StoreErrorKind};
+use crate::store::{Checksum, Listed, Store, StoreErrorKind, list_objects};
 
 pub(in crate::ledger) const DONE: &str = "done";
 
-pub(super) const FORMAT: Format = Format {
+pub(super) static FORMAT: Format = Format {
     magic: b"LKSDONE\n",
     version: 1,
     // A file is full when it passes the mark, so one record may come on top.
@@ -65,36 +66,18 @@ pub enum Outcome {
 ///
 /// A file that cannot be written is let go with a warning, since it only saves requests after a crash; but a
 /// lost lease ends the run here as anywhere.
+#[derive(Debug)]
 pub struct DoneLog {
-    store: Arc<dyn Store>,
-    folder: LedgerFolder,
-    run: RunId,
-    checksum: Checksum,
-    page: Page,
-    files: u32,
+    files: RunFiles,
     /// When the first record that waits came.
     since: Option<Instant>,
-}
-
-impl std::fmt::Debug for DoneLog {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("DoneLog")
-            .field("run", &self.run)
-            .field("files", &self.files)
-            .finish_non_exhaustive()
-    }
 }
 
 impl DoneLog {
     /// Begins the log of a run.
     pub fn new(store: Arc<dyn Store>, folder: LedgerFolder, run: RunId, checksum: Checksum) -> Self {
         Self {
-            store,
-            folder,
-            run,
-            checksum,
-            page: Page::default(),
-            files: 0,
+            files: RunFiles::new(store, folder, run, checksum, DONE, &FORMAT),
             since: None,
         }
     }
@@ -105,7 +88,7 @@ impl DoneLog {
     ///
     /// Only where the lease was lost.
     pub async fn push(&mut self, done: &Done) -> Result<(), LedgerError> {
-        self.page.push(done);
+        self.files.push(done);
         self.since.get_or_insert_with(Instant::now);
         self.flush_if_due().await
     }
@@ -118,7 +101,7 @@ impl DoneLog {
     /// Writes the records that wait if it is time to; for whoever has no new one.
     pub async fn flush_if_due(&mut self) -> Result<(), LedgerError> {
         let is_due = self.due().is_some_and(|due| due <= Instant::now());
-        if is_due || self.page.records >= FLUSH_RECORDS || self.page.is_full() {
+        if is_due || self.files.waiting() >= FLUSH_RECORDS || self.files.is_full() {
             self.flush().await?;
         }
         Ok(())
@@ -134,12 +117,9 @@ impl DoneLog {
     }
 
     async fn flush(&mut self) -> Result<(), LedgerError> {
-        self.files += 1;
         self.since = None;
-        let body = self.page.finish(&FORMAT, self.files, None);
-        let key = self.folder.run_file(self.run, DONE, self.files);
-        match put_once(&*self.store, &key, body.into(), self.checksum).await {
-            Ok(_) => Ok(()),
+        match self.files.send(None).await.outcome {
+            Ok(()) => Ok(()),
             Err(error) if error.kind == StoreErrorKind::LeaseLost => Err(error.into()),
             // A lost reply to an earlier try: names hold the run, and files are written once.
             Err(error) if error.kind == StoreErrorKind::ConditionFailed => Ok(()),
@@ -160,18 +140,15 @@ pub async fn read_done(
 ) -> Result<BoxStream<'static, Result<Done, LedgerError>>, LedgerError> {
     let prefix = folder.run_files(run, DONE);
     let mut files: Vec<(u32, ObjectKey)> = Vec::new();
-    let mut token: Option<String> = None;
-    loop {
-        let page = store.list(&prefix, token.as_deref(), 1_000).await?;
-        files.extend(page.objects.into_iter().filter_map(|listed| {
-            let number = listed.key.as_str().strip_prefix(&prefix)?.parse().ok()?;
-            Some((number, listed.key))
-        }));
-        token = page.next;
-        if token.is_none() {
-            break;
-        }
+    let mut listed = list_objects(&*store, &prefix);
+    while let Some(Listed { key, .. }) = listed.next().await.transpose()? {
+        let number = key
+            .as_str()
+            .strip_prefix(&prefix)
+            .and_then(|number| number.parse().ok());
+        files.extend(number.map(|number| (number, key)));
     }
+    drop(listed);
     files.sort();
     let records = stream::iter(files)
         .then(move |(number, key)| {

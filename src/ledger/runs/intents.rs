@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
 
-use super::{FILE_BYTES, Page, read_page};
-use crate::ledger::file::{needs_a_look, put_once, read_file};
+use super::files::{RunFiles, SentFile};
+use super::{FILE_BYTES, read_page};
+use crate::ledger::file::{needs_a_look, read_file};
 use crate::ledger::folder::place;
 use crate::ledger::packed::Format;
 use crate::ledger::{HeadersDigest, LedgerError, LedgerFolder};
@@ -17,7 +17,7 @@ use crate::store::{Checksum, Store};
 
 pub(in crate::ledger) const INTENTS: &str = "intents";
 
-pub(super) const FORMAT: Format = Format {
+pub(super) static FORMAT: Format = Format {
     magic: b"LKSINTNT",
     version: 1,
     // A file is full when it passes the mark, so one record may come on top.
@@ -54,36 +54,18 @@ pub enum IntentKind {
 /// Writes the intents of a run, in the order of their paths.
 ///
 /// A set that was not finished is harmless: its run never turned the root dirty, so nobody reads it.
+#[derive(Debug)]
 pub struct IntentWriter {
-    store: Arc<dyn Store>,
-    folder: LedgerFolder,
-    run: RunId,
-    checksum: Checksum,
-    page: Page,
-    files: u32,
+    files: RunFiles,
     intents: u64,
     last: Option<RelPath>,
-}
-
-impl std::fmt::Debug for IntentWriter {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("IntentWriter")
-            .field("run", &self.run)
-            .field("intents", &self.intents)
-            .finish_non_exhaustive()
-    }
 }
 
 impl IntentWriter {
     /// Begins the intents of a run.
     pub fn new(store: Arc<dyn Store>, folder: LedgerFolder, run: RunId, checksum: Checksum) -> Self {
         Self {
-            store,
-            folder,
-            run,
-            checksum,
-            page: Page::default(),
-            files: 0,
+            files: RunFiles::new(store, folder, run, checksum, INTENTS, &FORMAT),
             intents: 0,
             last: None,
         }
@@ -97,10 +79,10 @@ impl IntentWriter {
                 previous: last,
             });
         }
-        if self.page.is_full() {
+        if self.files.is_full() {
             self.flush(None).await?;
         }
-        self.page.push(intent);
+        self.files.push(intent);
         self.last = Some(intent.path.clone());
         self.intents += 1;
         Ok(())
@@ -113,18 +95,13 @@ impl IntentWriter {
     }
 
     async fn flush(&mut self, complete: Option<u64>) -> Result<(), LedgerError> {
-        self.files += 1;
-        let body = Bytes::from(self.page.finish(&FORMAT, self.files, complete));
-        let key = self.folder.run_file(self.run, INTENTS, self.files);
-        let error = match put_once(&*self.store, &key, body.clone(), self.checksum).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
+        let SentFile { key, body, outcome } = self.files.send(complete).await;
+        let Err(error) = outcome else { return Ok(()) };
         if !needs_a_look(&error.kind) {
             return Err(error.into());
         }
         // The reply to this write, or to an earlier try of it, may have been lost.
-        match read_file(&*self.store, &key).await? {
+        match read_file(&*self.files.store, &key).await? {
             Some((_, found)) if found == body => Ok(()),
             _ => Err(error.into()),
         }

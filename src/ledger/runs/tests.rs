@@ -232,8 +232,8 @@ fn no_damage_makes_the_decoder_panic_or_take_memory() {
     for number in 0..20 {
         page.push(&intent(number));
     }
-    let format = super::intents::FORMAT;
-    let body = format.unpack("f", &page.finish(&format, 1, Some(20))).unwrap();
+    let format = &super::intents::FORMAT;
+    let body = format.unpack("f", &page.finish(format, 1, Some(20))).unwrap();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = |below: usize| {
         state ^= state << 13;
@@ -252,7 +252,7 @@ fn no_damage_makes_the_decoder_panic_or_take_memory() {
                 _ => bad.truncate(at.max(1)),
             }
         }
-        refused += u32::from(read_page::<Intent>(&format, "f", &format.pack(&bad)).is_err());
+        refused += u32::from(read_page::<Intent>(format, "f", &format.pack(&bad)).is_err());
     }
     assert!(refused > 5_000, "{refused}");
 }

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::StoreErrorKind as Kind;
 use super::*;
+use crate::store::faulty::{Call, Fault, FaultyStore, Matching, Script};
 use crate::store::memory::MemoryStore;
 
 fn error(request: RequestKind, kind: Kind) -> StoreError {
@@ -149,4 +150,61 @@ fn waits_are_random_but_bounded() {
     assert!(waits[0] <= Duration::from_millis(100));
     assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(10)));
     assert!(waits.windows(2).any(|pair| pair[0] != pair[1]));
+}
+
+/// A bucket with one object of a thousand bytes, and the way to it.
+fn with_object(script: impl crate::store::faulty::FaultScript + 'static) -> (MemoryStore, Retrying, ObjectKey) {
+    let store = MemoryStore::new("bucket".parse().unwrap(), crate::store::Capabilities::ALL);
+    let key = ObjectKey::new("key");
+    store.foreign_put(&key, thousand());
+    let faulty = FaultyStore::new(Arc::new(store.clone()), script);
+    (store, Retrying::new(Arc::new(faulty), None, Arc::default()), key)
+}
+
+fn thousand() -> Vec<u8> {
+    (0..1_000_u32).map(|at| (at % 251) as u8).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_breaks_off_goes_on_where_it_broke() {
+    for (range, expected) in [
+        (None, 0..1_000),
+        (Some(10..700), 10..700),
+        (Some(900..5_000), 900..1_000),
+    ] {
+        let (store, retrying, key) = with_object(Matching::new(Fault::Cut).times(3));
+        let (meta, bytes) = retrying.get(&key, range).await.unwrap().bytes().await.unwrap();
+        assert_eq!((meta.size, &bytes[..]), (1_000, &thousand()[expected.clone()]));
+        let totals = retrying.counts.totals();
+        assert_eq!((totals.retries, store.count(RequestKind::Get)), (3, 4));
+        assert_eq!(totals.bytes_in, expected.len() as u64, "no byte came twice");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_goes_on_breaking_is_an_error_in_the_end() {
+    let (store, retrying, key) = with_object(Matching::new(Fault::Cut));
+    let error = retrying.get(&key, None).await.unwrap().bytes().await.unwrap_err();
+    assert_eq!(error.kind, Kind::NoReply);
+    // Half of what is left comes each time, then nothing, eight times.
+    assert_eq!(store.count(RequestKind::Get), 9 + 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_halves_of_two_objects_are_not_joined() {
+    let other = MemoryStore::new("bucket".parse().unwrap(), crate::store::Capabilities::ALL);
+    let (handle, key) = (other.clone(), ObjectKey::new("key"));
+    other.foreign_put(&key, thousand());
+    let replaced = key.clone();
+    let script = Script(move |call: &Call| {
+        if call.number == 0 {
+            return Fault::Cut;
+        }
+        handle.foreign_put(&replaced, vec![7; 1_000]);
+        Fault::None
+    });
+    let faulty = FaultyStore::new(Arc::new(other), script);
+    let retrying = Retrying::new(Arc::new(faulty), None, Arc::default());
+    let error = retrying.get(&key, None).await.unwrap().bytes().await.unwrap_err();
+    assert_eq!(error.kind, Kind::NoReply);
 }

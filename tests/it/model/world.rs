@@ -6,15 +6,11 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use lakesync::clock::VirtualClock;
-use lakesync::export::{
-    ExportConfig, ExportError, Exporter, Guards, LeasePolicy, Outcome, Refusal, Report, StatusRecords,
-};
+use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Refusal, Report, testing};
 use lakesync::ledger::Holder;
 use lakesync::model::RelPath;
-use lakesync::plan::{HeaderRules, LastRules, OddKeys};
-use lakesync::progress::Silent;
 use lakesync::store::faulty::FaultyStore;
-use lakesync::store::{Limiter, RequestCounts, RetryConfig, Store};
+use lakesync::store::{Limiter, RetryConfig, Store};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -188,53 +184,33 @@ impl World {
 
     fn exporter(&self, store: Arc<dyn Store>, holder: Holder, clock: Arc<VirtualClock>) -> Exporter {
         let asked = &self.asked;
-        let header_rules = match asked.cache_control {
-            0 => Vec::new(),
-            seconds => vec![format!("*: Cache-Control=max-age={seconds}")],
+        let headers = match asked.cache_control {
+            0 => testing::headers(&[]),
+            seconds => testing::headers(&[&format!("*: Cache-Control=max-age={seconds}")]),
         };
         let config = ExportConfig {
-            export_path: "s3://bucket/out/".parse().unwrap(),
-            status_path: "s3://bucket/out/".parse().unwrap(),
-            last: Vec::new(),
             prefix_regex: asked.markers.then(|| regex::bytes::Regex::new("^(t|d/e)$").unwrap()),
-            header_rules: header_rules.clone(),
-            preserve_mode: false,
-            preserve_mtime: false,
-            class: Arc::default(),
+            headers,
             selection: asked.exclude.iter().map(|left_out| format!("!{left_out}")).collect(),
-            guards: Guards::default(),
-            odd_keys: OddKeys::Error,
             concurrency: NonZeroUsize::new(if asked.one_by_one { 1 } else { 4 }).unwrap(),
             part_size_bytes: if asked.small_parts { 64 } else { 1 << 20 },
-            only_copies: false,
-            checksum: None,
             lease_ttl: TTL,
-            lock_wait: Duration::ZERO,
-            lease: LeasePolicy::Auto,
             keep_status: asked.keep_status,
-            status_records: StatusRecords::All,
-            cache: None,
+            ..testing::config(&"s3://bucket/out/".parse().unwrap())
+        };
+        let source = Selected {
+            inner: self.env.source.clone(),
+            exclude: asked.exclude.clone(),
         };
         Exporter {
-            source: Arc::new(Selected {
-                inner: self.env.source.clone(),
-                exclude: asked.exclude.clone(),
-            }),
-            status_store: store.clone(),
-            store,
-            config,
-            headers: Arc::new(HeaderRules::new(&header_rules, false, false).unwrap()),
-            last: Arc::new(LastRules::new(&[]).unwrap()),
             retry: RetryConfig {
                 attempts: 3,
                 ..RetryConfig::default()
             },
-            counts: Arc::new(RequestCounts::default()),
             limiter: Arc::new(Limiter::new(16)),
-            bandwidth: None,
             holder,
             clock,
-            progress: Arc::new(Silent),
+            ..testing::exporter(source, store, config)
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a commit changes, and in which order that reaches the bucket.
 
-use lakesync::export::{ExportError, Outcome, Refusal};
+use lakesync::export::{ExportError, Outcome, Refusal, testing};
 use lakesync::store::RequestKind;
 
 use super::world::World;
@@ -107,7 +107,7 @@ async fn a_file_becomes_a_folder_and_a_file_again() {
 async fn what_points_at_data_is_written_last_and_deleted_first() {
     let folders = regex::bytes::Regex::new("^t$").unwrap();
     for mut world in World::on_both().await {
-        world.config.last = vec!["**/index.html".to_owned()];
+        world.config.last = testing::last(&["**/index.html"]);
         world.config.prefix_regex = Some(folders.clone());
         let data = ["t/a", "t/b", "t/index.html.bak", "zz"];
         let last = [

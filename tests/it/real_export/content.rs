@@ -1,8 +1,11 @@
 //! Sizes, headers and metadata, as they arrive.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use lakesync::export::testing;
+use lakesync::plan::HeaderRules;
 use lakesync::store::RequestKind;
 
 use super::world::World;
@@ -81,11 +84,15 @@ async fn objects_of_every_length_arrive_whole_around_the_lengths_of_parts() {
 #[tokio::test]
 async fn headers_arrive_and_a_changed_rule_writes_the_object_again() {
     for mut world in World::on_both().await {
-        world.config.header_rules = vec![
-            "*.css: Cache-Control=max-age=60".to_owned(),
-            "*.txt.gz: Content-Encoding=gzip".to_owned(),
-            "special.css: Content-Type=text/x-special".to_owned(),
-        ];
+        let css_for = |cache: &str| {
+            let css = format!("*.css: Cache-Control={cache}");
+            let others = [
+                "*.txt.gz: Content-Encoding=gzip",
+                "special.css: Content-Type=text/x-special",
+            ];
+            testing::headers(&[&css, others[0], others[1]])
+        };
+        world.config.headers = css_for("max-age=60");
         for path in ["style.css", "special.css", "table.parquet", "a.txt.gz", "unknown.zzz"] {
             world.write(path, path);
         }
@@ -113,7 +120,7 @@ async fn headers_arrive_and_a_changed_rule_writes_the_object_again() {
         let id = blake3::hash(b"table.parquet").to_hex();
         assert!(mark.ends_with(&format!("/b3:{id}")), "{mark}");
 
-        world.config.header_rules[0] = "*.css: Cache-Control=no-cache".to_owned();
+        world.config.headers = css_for("no-cache");
         let counts = world.exported().await.counts;
         assert_eq!((counts.put + counts.copied, counts.kept), (2, 3), "{}", world.name());
         let style = world.head("style.css").await;
@@ -142,8 +149,7 @@ async fn mode_and_mtime_are_metadata_where_asked_for() {
         let head = world.head("run.sh").await;
         assert_eq!((metadata(&head, "mode"), metadata(&head, "mtime")), (None, None));
 
-        world.config.preserve_mode = true;
-        world.config.preserve_mtime = true;
+        world.config.headers = Arc::new(HeaderRules::new(&[], true, true).unwrap());
         let counts = world.exported().await.counts;
         assert_eq!(counts.put + counts.copied, 1);
         let head = world.head("run.sh").await;

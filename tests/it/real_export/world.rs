@@ -1,19 +1,13 @@
 //! A branch, a bucket on a real server, and a door between them.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use lakesync::clock::BootClock;
-use lakesync::export::{ExportConfig, ExportError, Exporter, Guards, LeasePolicy, Outcome, Report, StatusRecords};
-use lakesync::ledger::Holder;
+use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Report, testing};
 use lakesync::model::{ObjectKey, S3Url};
-use lakesync::plan::{HeaderRules, LastRules, OddKeys};
-use lakesync::progress::Silent;
 use lakesync::source::git::{GitConfig, GitSource};
-use lakesync::source::{DirConfig, DirSource, Source};
-use lakesync::store::{Limiter, RequestCounts, RequestKind, RetryConfig, S3Store};
+use lakesync::source::{DirConfig, DirSource};
+use lakesync::store::{RequestKind, S3Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, Expected, files_below};
@@ -73,27 +67,8 @@ impl World {
         let bucket = server.new_bucket().await;
         let path: S3Url = format!("s3://{}/out/", bucket.bucket).parse().unwrap();
         let config = ExportConfig {
-            export_path: path.clone(),
-            status_path: path,
-            last: Vec::new(),
-            prefix_regex: None,
-            header_rules: Vec::new(),
-            preserve_mode: false,
-            preserve_mtime: false,
-            class: Arc::default(),
-            selection: Vec::new(),
-            guards: Guards::default(),
-            odd_keys: OddKeys::Error,
-            concurrency: NonZeroUsize::new(16).unwrap(),
-            part_size_bytes: 8 << 20,
-            only_copies: false,
-            checksum: None,
-            lease_ttl: Duration::from_secs(60),
-            lock_wait: Duration::ZERO,
-            lease: LeasePolicy::Auto,
-            keep_status: 20,
-            status_records: StatusRecords::All,
             cache: Some(room.path().join("cache")),
+            ..testing::config(&path)
         };
         Self {
             wire: Wire::open(server).await,
@@ -157,18 +132,13 @@ impl World {
         self.others.foreign.insert(path.to_owned(), text.into());
     }
 
-    fn source(&self) -> Arc<dyn Source> {
-        match &self.branch {
-            Branch::Dir(tree) => {
-                let config = DirConfig {
-                    path: tree.clone(),
-                    cache: self.config.cache.clone(),
-                    ..DirConfig::default()
-                };
-                Arc::new(DirSource::open(config).unwrap())
-            }
-            Branch::Git(repository) => Arc::new(GitSource::open(GitConfig::new(&repository.path)).unwrap()),
-        }
+    fn dir_source(&self, tree: &Path) -> DirSource {
+        let config = DirConfig {
+            path: tree.to_owned(),
+            cache: self.config.cache.clone(),
+            ..DirConfig::default()
+        };
+        DirSource::open(config).unwrap()
     }
 
     /// The bucket of a URL, as lakesync sees it through the door.
@@ -181,22 +151,18 @@ impl World {
     }
 
     async fn exporter(&self) -> Exporter {
+        let store = Arc::new(self.store_of(&self.config.export_path).await);
         let config = self.config.clone();
-        let rules = HeaderRules::new(&config.header_rules, config.preserve_mode, config.preserve_mtime);
+        let exporter = match &self.branch {
+            Branch::Dir(tree) => testing::exporter(self.dir_source(tree), store, config),
+            Branch::Git(repository) => {
+                let source = GitSource::open(GitConfig::new(&repository.path)).unwrap();
+                testing::exporter(source, store, config)
+            }
+        };
         Exporter {
-            source: self.source(),
-            store: Arc::new(self.store_of(&config.export_path).await),
-            status_store: Arc::new(self.store_of(&config.status_path).await),
-            headers: Arc::new(rules.unwrap()),
-            last: Arc::new(LastRules::new(&config.last).unwrap()),
-            retry: RetryConfig::default(),
-            counts: Arc::new(RequestCounts::default()),
-            limiter: Arc::new(Limiter::new(config.concurrency.get())),
-            config,
-            bandwidth: None,
-            holder: Holder::this_process(),
-            clock: Arc::new(BootClock),
-            progress: Arc::new(Silent),
+            status_store: Arc::new(self.store_of(&self.config.status_path).await),
+            ..exporter
         }
     }
 

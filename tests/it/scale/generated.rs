@@ -2,20 +2,16 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use lakesync::clock::BootClock;
-use lakesync::export::{ExportConfig, Exporter, Guards, LeasePolicy, StatusRecords};
-use lakesync::ledger::{Holder, LedgerFolder, RangeWriter, Record, Root, State, StatusPlace, load_root, swap_root};
-use lakesync::model::{Attributes, Change, CommitId, ContentId, ContentIds, ETag, Entry, RelPath, RunId, S3Url};
-use lakesync::plan::{HeaderRules, LastRules, OddKeys};
-use lakesync::progress::Silent;
+use lakesync::export::{ExportConfig, Exporter, StatusRecords, testing};
+use lakesync::ledger::{LedgerFolder, RangeWriter, Record, Root, State, StatusPlace, load_root, swap_root};
+use lakesync::model::{Attributes, Change, CommitId, ContentId, ContentIds, ETag, Entry, RelPath, RunId};
 use lakesync::source::{Body, EntryStream, Item, Source, SourceError, Stream, channel};
 use lakesync::status::record_bytes;
 use lakesync::store::memory::MemoryStore;
-use lakesync::store::{Capabilities, Checksum, Condition, Limiter, Put, RequestCounts, RetryConfig, Store};
+use lakesync::store::{Capabilities, Checksum, Condition, Put, Store};
 
 /// Which files of the newer commit differ from the older one.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +143,7 @@ pub async fn exported(source: &Generated) -> MemoryStore {
                 .unwrap()
                 .etag;
         }
-        let headers = exporter.headers.entry_digest(&entry);
+        let headers = exporter.config.headers.entry_digest(&entry);
         let (path, size, content) = (entry.path, entry.size, entry.content);
         writer
             .push(&Record {
@@ -184,45 +180,11 @@ pub async fn exported(source: &Generated) -> MemoryStore {
 
 /// An exporter to the bucket.
 pub fn exporter(source: Generated, store: &MemoryStore) -> Exporter {
-    let path: S3Url = "s3://bucket/out/".parse().unwrap();
     let config = ExportConfig {
-        export_path: path.clone(),
-        status_path: path,
-        last: Vec::new(),
-        prefix_regex: None,
-        header_rules: Vec::new(),
-        preserve_mode: false,
-        preserve_mtime: false,
-        class: Arc::default(),
-        selection: Vec::new(),
-        guards: Guards::default(),
-        odd_keys: OddKeys::Error,
-        concurrency: NonZeroUsize::new(16).unwrap(),
-        part_size_bytes: 8 << 20,
-        only_copies: false,
-        checksum: None,
-        lease_ttl: Duration::from_secs(60),
-        lock_wait: Duration::ZERO,
-        lease: LeasePolicy::Auto,
-        keep_status: 20,
         status_records: StatusRecords::Changed,
-        cache: None,
+        ..testing::config(&"s3://bucket/out/".parse().unwrap())
     };
-    Exporter {
-        source: Arc::new(source),
-        store: Arc::new(store.clone()),
-        status_store: Arc::new(store.clone()),
-        headers: Arc::new(HeaderRules::new(&[], false, false).unwrap()),
-        last: Arc::new(LastRules::new(&[]).unwrap()),
-        config,
-        retry: RetryConfig::default(),
-        counts: Arc::new(RequestCounts::default()),
-        limiter: Arc::new(Limiter::new(16)),
-        bandwidth: None,
-        holder: Holder::this_process(),
-        clock: Arc::new(BootClock),
-        progress: Arc::new(Silent),
-    }
+    testing::exporter(source, Arc::new(store.clone()), config)
 }
 
 /// How many ranges the ledger has.
