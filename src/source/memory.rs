@@ -67,6 +67,7 @@ pub struct MemorySource {
 struct Branch {
     content: ContentKind,
     origin: Option<OriginOf>,
+    addresses: String,
     gives_changes: bool,
     head: Option<CommitId>,
     made: u64,
@@ -95,6 +96,7 @@ impl MemorySource {
             branch: Arc::new(Mutex::new(Branch {
                 content: ContentKind::Git,
                 origin: None,
+                addresses: String::new(),
                 gives_changes: true,
                 head: None,
                 made: 0,
@@ -116,6 +118,12 @@ impl MemorySource {
         self
     }
 
+    /// Has the bytes of later commits lie at other addresses than those of any other word.
+    pub fn with_addresses_of(self, word: &str) -> Self {
+        word.clone_into(&mut self.lock().addresses);
+        self
+    }
+
     /// Says whether this source can tell changes, or only whole trees.
     pub fn with_changes(self, gives_changes: bool) -> Self {
         self.lock().gives_changes = gives_changes;
@@ -134,7 +142,7 @@ impl MemorySource {
         let mut hasher = blake3::Hasher::new();
         let mut files = BTreeMap::new();
         for (path, file) in tree {
-            let content = content_ids(branch.content, &file.bytes);
+            let content = content_ids(branch.content, &branch.addresses, &file.bytes);
             let origin = branch.origin.as_ref().and_then(|origin| origin(&path, &file.bytes));
             hasher.update(path.as_bytes()).update(b"\0");
             hasher.update(blake3::hash(&file.bytes).as_bytes());
@@ -217,7 +225,7 @@ impl MemorySource {
     }
 }
 
-fn content_ids(kind: ContentKind, bytes: &[u8]) -> ContentIds {
+fn content_ids(kind: ContentKind, addresses: &str, bytes: &[u8]) -> ContentIds {
     let id = match kind {
         ContentKind::Git => {
             let mut hasher = Sha1::new_with_prefix(format!("blob {}\0", bytes.len()));
@@ -227,7 +235,7 @@ fn content_ids(kind: ContentKind, bytes: &[u8]) -> ContentIds {
         ContentKind::Blake3 => ContentId::Blake3(*blake3::hash(bytes).as_bytes()),
         ContentKind::Address => {
             let hash = blake3::hash(bytes);
-            let address = blake3::hash(format!("s3://lake/data/{hash}").as_bytes());
+            let address = blake3::hash(format!("s3://lake/{addresses}/{hash}").as_bytes());
             return ContentIds {
                 address: Some(*address.as_bytes()),
                 checksum: Some(ContentIds::digest_checksum(&hash.to_hex())),
