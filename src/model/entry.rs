@@ -87,12 +87,35 @@ pub enum NoticeKind {
     OddKey,
     /// A Git LFS pointer, published as the pointer that it is.
     LfsPointer,
+    /// A file whose content type no header can carry, published with another.
+    ContentType,
+    /// A file with metadata whose name no header can have, published without that.
+    MetadataName,
+    /// A file with metadata whose value no header can carry, published without that.
+    MetadataValue,
+    /// A file with more metadata than S3 takes, published without the rest.
+    MetadataLength,
 }
 
 impl NoticeKind {
     /// Whether the path is missing from the export.
     pub fn is_skip(self) -> bool {
-        !matches!(self, Self::LfsPointer)
+        match self {
+            Self::Symlink | Self::Submodule | Self::Special | Self::OddKey => true,
+            Self::LfsPointer | Self::ContentType | Self::MetadataName | Self::MetadataValue | Self::MetadataLength => {
+                false
+            }
+        }
+    }
+
+    /// What becomes of the files in an export: "left out".
+    pub fn becomes(self) -> &'static str {
+        match self {
+            Self::Symlink | Self::Submodule | Self::Special | Self::OddKey => "left out",
+            Self::LfsPointer => "exported as they are",
+            Self::ContentType => "exported with the type of their names",
+            Self::MetadataName | Self::MetadataValue | Self::MetadataLength => "exported without it",
+        }
     }
 
     /// The kind in words, for a count: "3 symlinks".
@@ -103,6 +126,10 @@ impl NoticeKind {
             Self::Special => "special files",
             Self::OddKey => "odd keys",
             Self::LfsPointer => "LFS pointers",
+            Self::ContentType => "files with a content type that is not printable ASCII",
+            Self::MetadataName => "files with metadata whose name no header can have",
+            Self::MetadataValue => "files with metadata whose value is not printable ASCII",
+            Self::MetadataLength => "files with more metadata than the 2 KiB that S3 takes",
         }
     }
 }

@@ -209,6 +209,12 @@ impl<'a> Planner<'a> {
             None => Replaces::Nothing,
         };
         HeaderRules::check(&entry.path, &self.rules.headers.headers(&entry))?;
+        for kind in HeaderRules::left_out(&entry) {
+            self.notice(&Notice {
+                kind,
+                path: entry.path.clone(),
+            });
+        }
         self.remember(&entry);
         self.totals.put += 1;
         self.totals.put_bytes += entry.size;
