@@ -45,7 +45,7 @@ impl Transfer {
         } else {
             parts && entry.size > SMALLEST_PART_COPY_BYTES
         };
-        fits.then(|| CopySource {
+        fits.then_some(CopySource {
             bucket,
             key,
             etag,
