@@ -8,7 +8,7 @@ mod tag;
 mod url;
 
 pub use content::{ContentHasher, ContentId, ContentIdError, ContentIds, GitId};
-pub use entry::{Attributes, Change, Entry, Notice, NoticeKind};
+pub use entry::{Attributes, Change, Entry, Notice, NoticeKind, OriginObject};
 pub use path::{PathError, RelPath};
 pub use run::{Mark, RunId};
 pub use tag::{CommitId, ETag};

@@ -3,6 +3,7 @@
 mod copy;
 mod look;
 mod multipart;
+mod outside;
 mod outcome;
 mod put;
 mod remove;
@@ -11,6 +12,7 @@ mod turns;
 pub use copy::SMALLEST_PART_COPY_BYTES;
 pub use look::Owners;
 pub use outcome::{Outcome, Outcomes};
+pub use outside::OutsideBuckets;
 pub use turns::{OutcomeSink, TransferError, carry_out};
 
 use std::collections::HashMap;
@@ -68,6 +70,10 @@ pub struct Transfer {
     pub aborts: TaskTracker,
     /// Whether one of them could not be given up.
     pub left_uploads: Arc<AtomicBool>,
+    /// What is known of buckets that entries can be copied from.
+    pub outside: OutsideBuckets,
+    /// `--transfer copy`: fails what the store cannot copy, rather than sending it.
+    pub only_copies: bool,
     /// Etags of objects of this run that others are copied from, by their paths.
     pub twins: Mutex<HashMap<RelPath, ETag>>,
 }

@@ -46,12 +46,7 @@ fn show_plan(ui: &Ui, plan: &Plan) -> Result<Exit, CliError> {
     }
     ui.talk(&format!("(dry-run) {}", plan_text(&plan.totals)));
     for (kind, count) in &plan.notices {
-        let verb = if kind.is_skip() {
-            "left out"
-        } else {
-            "exported as they are"
-        };
-        ui.talk(&format!("(dry-run) {count} {} {verb}", kind.plural()));
+        ui.talk(&format!("(dry-run) {count} {} {}", kind.plural(), kind.becomes()));
     }
     if plan.doomed == 0 {
         return Ok(Exit::Done);
@@ -68,6 +63,11 @@ fn show_step(ui: &Ui, step: &Step) -> Result<(), CliError> {
     let (action, bytes, from) = match &step.work {
         Work::Write { entry, origin, .. } => match origin {
             Origin::Stream => (Action::Put, entry.size, None),
+            Origin::Outside => {
+                let from = entry.origin.as_ref();
+                let from = from.map(|from| format!("s3://{}/{}", from.bucket, from.key));
+                (Action::Copy, entry.size, from)
+            }
             Origin::Object { path, .. } | Origin::Twin { path } => (Action::Copy, entry.size, Some(path.to_string())),
         },
         Work::Delete { .. } => (Action::Delete, 0, None),

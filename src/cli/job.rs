@@ -278,6 +278,7 @@ fn config(
         },
         concurrency: flags.transfer.concurrency,
         part_size_bytes: flags.transfer.part_size,
+        only_copies: false,
         checksum: checksum(flags.store.checksum),
         lease_ttl: flags.lease.lease_ttl,
         lock_wait: flags.lease.lock_wait,

@@ -117,12 +117,7 @@ fn text(export_path: &S3Url, report: &Report, requests: &RequestTotals, total: u
         " (of the changes)"
     };
     for (kind, count) in &report.notices {
-        let verb = if kind.is_skip() {
-            "left out"
-        } else {
-            "exported as they are"
-        };
-        line(format_args!("{count} {} {verb}{among}", kind.plural()));
+        line(format_args!("{count} {} {}{among}", kind.plural(), kind.becomes()));
     }
     if !report.let_go.is_empty() {
         let first: Vec<String> = report.let_go.iter().take(5).map(ToString::to_string).collect();

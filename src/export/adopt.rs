@@ -151,6 +151,7 @@ impl Wanted<'_> {
         let mut there = ContentHasher::new(
             ContentIds {
                 address: None,
+                checksum: None,
                 ..content
             },
             entry.size,

@@ -34,6 +34,8 @@ pub struct ExportConfig {
     pub concurrency: NonZeroUsize,
     /// How long a part of a multipart upload is, at least; smaller objects go in one request.
     pub part_size_bytes: u64,
+    /// `--transfer copy`: what the store cannot copy fails, rather than being sent through here.
+    pub only_copies: bool,
     /// Which checksum goes with the bytes; `None`: what the probe found.
     pub checksum: Option<Checksum>,
     /// How long a lease lasts unless renewed.

@@ -16,7 +16,7 @@ use crate::spool::Spool;
 use crate::status::{ExportState, ObjectFailure, RecordStream, RecordsListed, StatusFile, StatusHead};
 use crate::store::{Capabilities, StoreErrorKind};
 use crate::switches::{Switch, is_out};
-use crate::transfer::{Outcome as StepOutcome, Outcomes, Owners, Transfer, TransferError, carry_out};
+use crate::transfer::{Outcome as StepOutcome, Outcomes, OutsideBuckets, Owners, Transfer, TransferError, carry_out};
 
 use super::ExportError;
 use super::announce::Announced;
@@ -247,6 +247,8 @@ impl Session<'_> {
             cancel: self.cancel.clone(),
             aborts: TaskTracker::new(),
             left_uploads: Arc::default(),
+            outside: OutsideBuckets::default(),
+            only_copies: config.only_copies,
             twins: Mutex::new(HashMap::new()),
         }
     }

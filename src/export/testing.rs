@@ -29,6 +29,7 @@ pub fn config(export_path: &S3Url) -> ExportConfig {
         odd_keys: OddKeys::Error,
         concurrency: NonZeroUsize::new(16).expect("sixteen is not zero"),
         part_size_bytes: 8 << 20,
+        only_copies: false,
         checksum: None,
         lease_ttl: Duration::from_secs(60),
         lock_wait: Duration::ZERO,

@@ -7,7 +7,8 @@
 //! shared · length · path from there on · size · length · etag · flags (u8) · ids · headers (u64) · [length · version id]
 //! ```
 //!
-//! Flags: 1 a Git SHA-1, 2 a Git SHA-256, 4 a BLAKE3 hash, 8 an address, 16 a version id.
+//! Flags: 1 a Git SHA-1, 2 a Git SHA-256, 4 a BLAKE3 hash, 8 an address, 16 a version id, 32 a checksum. The ids stand in
+//! the order of their flags, the version id last.
 
 use super::packed::Format;
 use super::{HeadersDigest, LedgerError, Record};
@@ -39,6 +40,7 @@ const GIT_SHA256: u8 = 2;
 const BLAKE3: u8 = 4;
 const ADDRESS: u8 = 8;
 const VERSION_ID: u8 = 16;
+const CHECKSUM: u8 = 32;
 
 /// The name of a range file with these bytes.
 pub(super) fn range_name(run: RunId, file: &[u8]) -> String {
@@ -106,11 +108,13 @@ impl RangeEncoder {
         out.push(
             git | flag(ids.blake3.is_some(), BLAKE3)
                 | flag(ids.address.is_some(), ADDRESS)
+                | flag(ids.checksum.is_some(), CHECKSUM)
                 | flag(record.version_id.is_some(), VERSION_ID),
         );
         out.extend_from_slice(ids.git.as_ref().map_or(&[], GitId::as_bytes));
         out.extend_from_slice(ids.blake3.as_ref().map_or(&[], |hash| &hash[..]));
         out.extend_from_slice(ids.address.as_ref().map_or(&[], |hash| &hash[..]));
+        out.extend_from_slice(ids.checksum.as_ref().map_or(&[], |digest| &digest[..]));
         out.extend_from_slice(&record.headers.0.to_le_bytes());
         if record.version_id.is_some() {
             put_bytes(out, version_id);
@@ -197,7 +201,7 @@ impl RangeRecords {
             false => ETag::new(etag),
         };
         let [flags] = *rest.array::<1>()?;
-        if flags & !(GIT_SHA1 | GIT_SHA256 | BLAKE3 | ADDRESS | VERSION_ID) != 0 {
+        if flags & !(GIT_SHA1 | GIT_SHA256 | BLAKE3 | ADDRESS | VERSION_ID | CHECKSUM) != 0 {
             return None;
         }
         let git = match flags & (GIT_SHA1 | GIT_SHA256) {
@@ -210,10 +214,16 @@ impl RangeRecords {
             0 => Some(None),
             _ => rest.array().map(|hash| Some(*hash)),
         };
+        let (blake3, address) = (hash(BLAKE3)?, hash(ADDRESS)?);
+        let checksum = match flags & CHECKSUM {
+            0 => None,
+            _ => Some(*rest.array()?),
+        };
         let content = ContentIds {
             git,
-            blake3: hash(BLAKE3)?,
-            address: hash(ADDRESS)?,
+            blake3,
+            address,
+            checksum,
         };
         let headers = HeadersDigest(u64::from_le_bytes(*rest.array()?));
         let version_id = match flags & VERSION_ID {

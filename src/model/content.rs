@@ -87,18 +87,24 @@ pub struct ContentIds {
     pub blake3: Option<[u8; 32]>,
     /// The BLAKE3 hash of the physical address.
     pub address: Option<[u8; 32]>,
+    /// A digest of a lakeFS checksum, which compares contents of one path and never of two: whoever wrote an
+    /// object may have made it up.
+    pub checksum: Option<[u8; 16]>,
 }
 
 impl ContentIds {
-    /// Whether both name the same content, as far as a kind that both know can tell; where they know none
-    /// in common the contents count as different, since a needless PUT is safe and a missing one is not.
+    /// Whether both name the same content of one path, as far as a kind that both know can tell; where they
+    /// know none in common the contents count as different, since a needless PUT is safe and a missing one is not.
+    ///
+    /// The same bytes can lie at two addresses, so of two that differ the checksum decides.
     pub fn same_content(&self, other: &Self) -> bool {
         fn agree<T: PartialEq>(left: Option<T>, right: Option<T>) -> Option<bool> {
             Some(left? == right?)
         }
         agree(self.git, other.git)
             .or_else(|| agree(self.blake3, other.blake3))
-            .or_else(|| agree(self.address, other.address))
+            .or_else(|| agree(self.address, other.address).filter(|same| *same))
+            .or_else(|| agree(self.checksum, other.checksum))
             .unwrap_or(false)
     }
 
@@ -115,6 +121,13 @@ impl ContentIds {
         self.git = self.git.or(other.git);
         self.blake3 = self.blake3.or(other.blake3);
         self.address = self.address.or(other.address);
+        self.checksum = self.checksum.or(other.checksum);
+    }
+
+    /// The digest of a lakeFS checksum.
+    pub fn digest_checksum(checksum: &str) -> [u8; 16] {
+        let hash = blake3::hash(checksum.as_bytes());
+        *hash.as_bytes().first_chunk().expect("a hash has 32 bytes")
     }
 }
 
@@ -133,7 +146,7 @@ impl Serialize for ContentIds {
         if to.is_human_readable() {
             to.collect_seq(self.known().map(|id| id.to_string()))
         } else {
-            (self.git, self.blake3, self.address).serialize(to)
+            (self.git, self.blake3, self.address, self.checksum).serialize(to)
         }
     }
 }
@@ -148,8 +161,13 @@ impl<'de> Deserialize<'de> for ContentIds {
             }
             Ok(ids)
         } else {
-            let (git, blake3, address) = Deserialize::deserialize(from)?;
-            Ok(Self { git, blake3, address })
+            let (git, blake3, address, checksum) = Deserialize::deserialize(from)?;
+            Ok(Self {
+                git,
+                blake3,
+                address,
+                checksum,
+            })
         }
     }
 }
@@ -231,7 +249,7 @@ impl ContentHasher {
         (!differs).then_some(ContentIds {
             git,
             blake3,
-            address: self.expected.address,
+            ..self.expected
         })
     }
 }
@@ -273,6 +291,7 @@ mod tests {
             git: Some(GitId::Sha1([1; 20])),
             blake3: Some([2; 32]),
             address: None,
+            checksum: None,
         };
         let text = serde_json::to_string(&ids).unwrap();
         assert!(text.starts_with("[\"git:0101"), "{text}");

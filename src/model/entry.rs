@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContentIds, RelPath};
+use super::{Bucket, ContentIds, ETag, ObjectKey, RelPath};
 
 /// One file of a tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,8 +15,21 @@ pub struct Entry {
     pub size: u64,
     /// What says that its content equals another.
     pub content: ContentIds,
+    /// The object that S3 itself can copy the bytes from, where there is one.
+    pub origin: Option<Box<OriginObject>>,
     /// What else the source knows of it.
     pub attributes: Attributes,
+}
+
+/// An object outside the export path that holds an entry's bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OriginObject {
+    /// Its bucket.
+    pub bucket: Bucket,
+    /// Its key.
+    pub key: ObjectKey,
+    /// The etag it must still have; `None` where it is written once and never again.
+    pub etag: Option<ETag>,
 }
 
 /// What a source knows of a file besides its bytes; most of it goes nowhere unless asked for.
@@ -74,12 +87,35 @@ pub enum NoticeKind {
     OddKey,
     /// A Git LFS pointer, published as the pointer that it is.
     LfsPointer,
+    /// A file whose content type no header can carry, published with another.
+    ContentType,
+    /// A file with metadata whose name no header can have, published without that.
+    MetadataName,
+    /// A file with metadata whose value no header can carry, published without that.
+    MetadataValue,
+    /// A file with more metadata than S3 takes, published without the rest.
+    MetadataLength,
 }
 
 impl NoticeKind {
     /// Whether the path is missing from the export.
     pub fn is_skip(self) -> bool {
-        !matches!(self, Self::LfsPointer)
+        match self {
+            Self::Symlink | Self::Submodule | Self::Special | Self::OddKey => true,
+            Self::LfsPointer | Self::ContentType | Self::MetadataName | Self::MetadataValue | Self::MetadataLength => {
+                false
+            }
+        }
+    }
+
+    /// What becomes of the files in an export: "left out".
+    pub fn becomes(self) -> &'static str {
+        match self {
+            Self::Symlink | Self::Submodule | Self::Special | Self::OddKey => "left out",
+            Self::LfsPointer => "exported as they are",
+            Self::ContentType => "exported with the type of their names",
+            Self::MetadataName | Self::MetadataValue | Self::MetadataLength => "exported without it",
+        }
     }
 
     /// The kind in words, for a count: "3 symlinks".
@@ -90,6 +126,10 @@ impl NoticeKind {
             Self::Special => "special files",
             Self::OddKey => "odd keys",
             Self::LfsPointer => "LFS pointers",
+            Self::ContentType => "files with a content type that is not printable ASCII",
+            Self::MetadataName => "files with metadata whose name no header can have",
+            Self::MetadataValue => "files with metadata whose value is not printable ASCII",
+            Self::MetadataLength => "files with more metadata than the 2 KiB that S3 takes",
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Which headers an object goes out with: the table's content type, what the source knows, `--header`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::fmt;
 
 use super::content_type::{TABLE_VERSION, content_type};
 use crate::ledger::HeadersDigest;
-use crate::model::{Entry, Mark, RelPath};
+use crate::model::{Attributes, Entry, Mark, NoticeKind, RelPath};
 use crate::source::Filter;
 use crate::store::ObjectHeaders;
 
@@ -102,22 +103,6 @@ pub enum HeaderError {
         /// The length of all names and values, the mark's included.
         bytes: usize,
     },
-    /// The source has a header that a request cannot carry.
-    #[error("{path}: {name} is not printable ASCII; replace it with --header 'GLOB: {name}=value'")]
-    NotAscii {
-        /// The file.
-        path: RelPath,
-        /// The header.
-        name: String,
-    },
-    /// The source has metadata whose name cannot be a header's.
-    #[error("{path}: metadata {name:?} has a name that no header can have; rename it in the source")]
-    Name {
-        /// The file.
-        path: RelPath,
-        /// The name.
-        name: String,
-    },
 }
 
 impl HeaderRules {
@@ -142,16 +127,12 @@ impl HeaderRules {
     pub fn headers(&self, entry: &Entry) -> ObjectHeaders {
         let mut headers = ObjectHeaders::default();
         let attributes = &entry.attributes;
-        headers.content_type = Some(match &attributes.content_type {
-            Some(known) => known.to_string(),
+        let carried = Carried::of(attributes);
+        headers.content_type = Some(match carried.content_type {
+            Some(known) => known.to_owned(),
             None => content_type(&entry.path).to_owned(),
         });
-        // The mark of an earlier export is not the entry's: it says who wrote an object.
-        let known = attributes.metadata.iter();
-        headers.metadata = known
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-            .filter(|(name, _)| name != Mark::METADATA_KEY)
-            .collect();
+        headers.metadata = carried.metadata;
         if let Some(mode) = self.mode(entry) {
             headers.metadata.insert("mode".to_owned(), mode_text(mode));
         }
@@ -206,28 +187,27 @@ impl HeaderRules {
         blake3::hash(&form).to_hex()[..32].to_owned()
     }
 
-    /// Checks that a store can take the headers together with our mark.
+    /// Checks that a store can take the headers together with our mark: rules and `--preserve` come on top of what
+    /// the source has.
     pub fn check(path: &RelPath, headers: &ObjectHeaders) -> Result<(), HeaderError> {
-        let path = || path.clone();
         let metadata = headers.metadata.iter();
-        if let Some(name) = headers.metadata.keys().find(|name| !is_name(name)) {
-            let name = name.clone();
-            return Err(HeaderError::Name { path: path(), name });
-        }
-        let named = metadata
-            .clone()
-            .map(|(name, value)| (format!("{METADATA_PREFIX}{name}"), value.as_str()));
-        let set = fields(headers)
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_string(), value?)));
-        if let Some((name, _)) = set.chain(named).find(|(_, value)| !is_value(value)) {
-            return Err(HeaderError::NotAscii { path: path(), name });
-        }
         let bytes = MARK_BYTES + metadata.map(|(name, value)| name.len() + value.len()).sum::<usize>();
         if bytes > METADATA_LIMIT_BYTES {
-            return Err(HeaderError::TooLong { path: path(), bytes });
+            return Err(HeaderError::TooLong {
+                path: path.clone(),
+                bytes,
+            });
         }
         Ok(())
+    }
+
+    /// What the source knows of an entry and no header can carry, each reason once.
+    pub fn left_out(entry: &Entry) -> Vec<NoticeKind> {
+        let attributes = &entry.attributes;
+        if attributes.content_type.is_none() && attributes.metadata.is_empty() {
+            return Vec::new();
+        }
+        Carried::of(attributes).left_out.into_iter().collect()
     }
 
     fn has_rule_for(&self, path: &RelPath) -> bool {
@@ -241,6 +221,53 @@ impl HeaderRules {
 
     fn mtime(&self, entry: &Entry) -> Option<i64> {
         entry.attributes.mtime_unix.filter(|_| self.preserve_mtime)
+    }
+}
+
+/// What of a source's knowledge a request can carry.
+struct Carried<'a> {
+    content_type: Option<&'a str>,
+    /// Names in lower case.
+    metadata: BTreeMap<String, String>,
+    left_out: BTreeSet<NoticeKind>,
+}
+
+impl<'a> Carried<'a> {
+    fn of(attributes: &'a Attributes) -> Self {
+        let mut carried = Self {
+            content_type: attributes.content_type.as_deref(),
+            metadata: BTreeMap::new(),
+            left_out: BTreeSet::new(),
+        };
+        if carried.content_type.is_some_and(|known| !is_value(known)) {
+            carried.content_type = None;
+            carried.left_out.insert(NoticeKind::ContentType);
+        }
+        let mut room = METADATA_LIMIT_BYTES - MARK_BYTES;
+        for (name, value) in &attributes.metadata {
+            let name = name.to_ascii_lowercase();
+            // The mark of an earlier export is not the entry's: it says who wrote an object.
+            if name == Mark::METADATA_KEY {
+                continue;
+            }
+            let length = name.len() + value.len();
+            let problem = if !is_name(&name) {
+                Some(NoticeKind::MetadataName)
+            } else if !is_value(value) {
+                Some(NoticeKind::MetadataValue)
+            } else if length > room {
+                Some(NoticeKind::MetadataLength)
+            } else {
+                None
+            };
+            if let Some(problem) = problem {
+                carried.left_out.insert(problem);
+                continue;
+            }
+            room -= length;
+            carried.metadata.insert(name, value.clone());
+        }
+        carried
     }
 }
 

@@ -72,6 +72,7 @@ fn marker(path: RelPath) -> Entry {
         path,
         size: 0,
         content: empty,
+        origin: None,
         attributes: Attributes::default(),
     }
 }

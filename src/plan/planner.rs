@@ -209,6 +209,12 @@ impl<'a> Planner<'a> {
             None => Replaces::Nothing,
         };
         HeaderRules::check(&entry.path, &self.rules.headers.headers(&entry))?;
+        for kind in HeaderRules::left_out(&entry) {
+            self.notice(&Notice {
+                kind,
+                path: entry.path.clone(),
+            });
+        }
         self.remember(&entry);
         self.totals.put += 1;
         self.totals.put_bytes += entry.size;
@@ -373,6 +379,10 @@ fn find_origin(
     let Some(id) = entry.content.primary().filter(|_| entry.size > 0) else {
         return Origin::Stream;
     };
+    let otherwise = match entry.origin {
+        Some(_) => Origin::Outside,
+        None => Origin::Stream,
+    };
     let hash = short_hash(id);
     match contents.get(&hash) {
         // What must be deleted before its copy could be made is no origin.
@@ -387,7 +397,7 @@ fn find_origin(
             shared.insert(hash);
             Origin::Twin { path: first.clone() }
         }
-        _ => Origin::Stream,
+        _ => otherwise,
     }
 }
 

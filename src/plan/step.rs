@@ -47,6 +47,8 @@ pub enum Replaces {
 pub enum Origin {
     /// From the source.
     Stream,
+    /// From the object outside the export path that the entry names.
+    Outside,
     /// From an object of ours that this run does not write.
     Object {
         /// Its path.

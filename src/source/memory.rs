@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
 use super::{Body, EntryStream, Item, Source, SourceError, SourceName, Stream};
-use crate::model::{Attributes, Change, CommitId, ContentId, ContentIds, Entry, GitId, Notice, RelPath};
+use crate::model::{Attributes, Change, CommitId, ContentId, ContentIds, Entry, GitId, Notice, OriginObject, RelPath};
 
 /// How many files at once this source is said to serve well.
 const PARALLELISM: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
@@ -49,7 +49,12 @@ pub enum ContentKind {
     Git,
     /// The BLAKE3 hash.
     Blake3,
+    /// An address that is written once, as lakeFS has them, and a checksum; the bytes of one content have one address.
+    Address,
 }
+
+/// Where the bytes of entries lie besides, for S3 itself to copy.
+pub type OriginOf = Arc<dyn Fn(&RelPath, &Bytes) -> Option<OriginObject> + Send + Sync>;
 
 /// A branch in memory; a clone is another handle to the same one. It holds every tree whole, being meant
 /// for small ones.
@@ -61,6 +66,8 @@ pub struct MemorySource {
 
 struct Branch {
     content: ContentKind,
+    origin: Option<OriginOf>,
+    addresses: String,
     gives_changes: bool,
     head: Option<CommitId>,
     made: u64,
@@ -88,6 +95,8 @@ impl MemorySource {
             name: name.into(),
             branch: Arc::new(Mutex::new(Branch {
                 content: ContentKind::Git,
+                origin: None,
+                addresses: String::new(),
                 gives_changes: true,
                 head: None,
                 made: 0,
@@ -100,6 +109,18 @@ impl MemorySource {
     /// Says which content id the entries of later commits have.
     pub fn with_content(self, content: ContentKind) -> Self {
         self.lock().content = content;
+        self
+    }
+
+    /// Says where the bytes of later commits' entries lie besides.
+    pub fn with_origin(self, origin: OriginOf) -> Self {
+        self.lock().origin = Some(origin);
+        self
+    }
+
+    /// Has the bytes of later commits lie at other addresses than those of any other word.
+    pub fn with_addresses_of(self, word: &str) -> Self {
+        word.clone_into(&mut self.lock().addresses);
         self
     }
 
@@ -121,13 +142,15 @@ impl MemorySource {
         let mut hasher = blake3::Hasher::new();
         let mut files = BTreeMap::new();
         for (path, file) in tree {
-            let content = content_ids(branch.content, &file.bytes);
+            let content = content_ids(branch.content, &branch.addresses, &file.bytes);
+            let origin = branch.origin.as_ref().and_then(|origin| origin(&path, &file.bytes));
             hasher.update(path.as_bytes()).update(b"\0");
             hasher.update(blake3::hash(&file.bytes).as_bytes());
             let entry = Entry {
                 path: path.clone(),
                 size: file.bytes.len() as u64,
                 content,
+                origin: origin.map(Box::new),
                 attributes: file.attributes,
             };
             files.insert(path, (entry, file.bytes));
@@ -202,7 +225,7 @@ impl MemorySource {
     }
 }
 
-fn content_ids(kind: ContentKind, bytes: &[u8]) -> ContentIds {
+fn content_ids(kind: ContentKind, addresses: &str, bytes: &[u8]) -> ContentIds {
     let id = match kind {
         ContentKind::Git => {
             let mut hasher = Sha1::new_with_prefix(format!("blob {}\0", bytes.len()));
@@ -210,6 +233,15 @@ fn content_ids(kind: ContentKind, bytes: &[u8]) -> ContentIds {
             ContentId::Git(GitId::Sha1(hasher.finalize().into()))
         }
         ContentKind::Blake3 => ContentId::Blake3(*blake3::hash(bytes).as_bytes()),
+        ContentKind::Address => {
+            let hash = blake3::hash(bytes);
+            let address = blake3::hash(format!("s3://lake/{addresses}/{hash}").as_bytes());
+            return ContentIds {
+                address: Some(*address.as_bytes()),
+                checksum: Some(ContentIds::digest_checksum(&hash.to_hex())),
+                ..ContentIds::default()
+            };
+        }
     };
     id.into()
 }

@@ -39,6 +39,15 @@ pub struct StoredObject {
     pub meta: ObjectMeta,
 }
 
+/// Another bucket that copies can name.
+#[derive(Clone)]
+pub enum Neighbour {
+    /// One that the credentials may read.
+    Readable(MemoryStore),
+    /// One that they may not read.
+    Denied,
+}
+
 /// One call that reached the bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
@@ -108,6 +117,11 @@ impl MemoryStore {
     /// Sets whether the bucket keeps versions: whether writes answer with a version id.
     pub fn set_versioning(&self, versioning: Versioning) {
         self.lock().settings.versioning = versioning;
+    }
+
+    /// Makes another bucket known to copies; without that none is.
+    pub fn set_neighbour(&self, bucket: Bucket, neighbour: Neighbour) {
+        self.lock().settings.neighbours.insert(bucket, neighbour);
     }
 
     /// Sets how far the bucket's clock is ahead of where it would be.

@@ -117,8 +117,8 @@ pub struct CopySource {
     pub bucket: Bucket,
     /// Its key.
     pub key: ObjectKey,
-    /// The etag it must still have.
-    pub etag: ETag,
+    /// The etag it must still have; `None` where it is written once and never again.
+    pub etag: Option<ETag>,
     /// How long it is.
     pub size: u64,
 }

@@ -1,6 +1,6 @@
 //! Has the store copy what it holds already, where that can be guarded.
 
-use crate::model::Entry;
+use crate::model::{ETag, Entry};
 use crate::plan::Origin;
 use crate::store::{Condition, CopySource};
 use crate::switches::{Switch, is_out};
@@ -20,36 +20,43 @@ pub const SMALLEST_PART_COPY_BYTES: u64 = 5 << 20;
 impl Transfer {
     /// The object to copy from, where the origin names one and the store can copy it under guard.
     pub(super) fn copy_source(&self, entry: &Entry, origin: &Origin) -> Option<CopySource> {
-        let (path, etag) = match origin {
+        let (bucket, key, etag) = match origin {
             Origin::Stream => return None,
-            Origin::Object { path, etag } => (path, etag.clone()),
+            Origin::Outside => {
+                let from = entry.origin.as_deref()?;
+                if self.outside.is_closed(&from.bucket) && !self.only_copies {
+                    return None;
+                }
+                (from.bucket.clone(), from.key.clone(), from.etag.clone())
+            }
+            Origin::Object { path, etag } => (self.store.bucket().clone(), self.key(path), Some(etag.clone())),
             Origin::Twin { path } => {
                 // A twin that failed or is not there yet: the bytes are sent again.
-                (
-                    path,
-                    self.twins
-                        .lock()
-                        .expect("nobody panics while holding it")
-                        .get(path)
-                        .cloned()?,
-                )
+                let twins = self.twins.lock().expect("nobody panics while holding it");
+                let etag = twins.get(path).cloned()?;
+                (self.store.bucket().clone(), self.key(path), Some(etag))
             }
         };
         let capable = &self.capabilities;
-        let whole = capable.copy_source_matches && capable.copy_absent && capable.copy_matches;
+        let whole = self.copies_whole(etag.as_ref());
         let parts = capable.part_copy && capable.complete_absent && capable.complete_matches;
         let fits = if entry.size <= LARGEST_SINGLE_COPY_BYTES && whole {
             true
         } else {
             parts && entry.size > SMALLEST_PART_COPY_BYTES
         };
-        let bucket = self.store.bucket().clone();
-        fits.then(|| CopySource {
+        fits.then_some(CopySource {
             bucket,
-            key: self.key(path),
+            key,
             etag,
             size: entry.size,
         })
+    }
+
+    /// Whether the store guards a copy in one request, of a source that must have this etag.
+    fn copies_whole(&self, etag: Option<&ETag>) -> bool {
+        let capable = &self.capabilities;
+        (capable.copy_source_matches || etag.is_none()) && capable.copy_absent && capable.copy_matches
     }
 
     pub(super) async fn copy(
@@ -61,12 +68,11 @@ impl Transfer {
         let mut from = from.clone();
         if is_out(Switch::CopySourceMatches) {
             let standing = self.store.head(&from.key).await?;
-            (from.etag, from.size) = (standing.etag, standing.size);
+            (from.etag, from.size) = (Some(standing.etag), standing.size);
         }
         let from = &from;
-        let capable = &self.capabilities;
-        let guarded = capable.copy_source_matches && capable.copy_absent && capable.copy_matches;
-        let written = if entry.size <= LARGEST_SINGLE_COPY_BYTES && guarded {
+        let whole = self.copies_whole(from.etag.as_ref());
+        let written = if entry.size <= LARGEST_SINGLE_COPY_BYTES && whole {
             self.store
                 .copy(from, &self.key(&entry.path), condition, &self.object_headers(entry))
                 .await?

@@ -29,6 +29,8 @@ const SETTLE: Duration = Duration::from_millis(200);
 pub(super) enum ObjectError {
     #[error("{0}")]
     Conflict(String),
+    #[error("its bytes lie where the store cannot copy them from; --transfer auto sends them")]
+    NoCopy,
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
@@ -61,13 +63,16 @@ impl Transfer {
             Replaces::Nothing => Condition::Absent,
             Replaces::Object(etag) => Condition::Matches(etag.clone()),
         };
-        let mut from = self.copy_source(entry, origin);
+        let mut origin = origin.clone();
+        let mut from = self.copy_source(entry, &origin);
         let mut reads = 0;
         let mut rounds = 0;
         loop {
             let copied = from.is_some();
             let sent = match &from {
+                Some(from) if origin == Origin::Outside => self.copy_from_outside(entry, from, &condition).await,
                 Some(from) => self.copy(entry, from, &condition).await,
+                None if self.only_copies && entry.size > 0 => return Err(ObjectError::NoCopy),
                 None => self.stream(entry, &condition).await,
             };
             let error = match sent {
@@ -77,18 +82,19 @@ impl Transfer {
                     tokio::time::sleep(SETTLE * reads).await;
                     continue;
                 }
-                Err(ObjectError::Store(error)) if needs_look(&error.kind) => error,
-                // Whatever keeps the store from copying (a policy, an origin that was archived) does not keep us
-                // from sending.
-                Err(ObjectError::Store(error)) if copied && !error.kind.is_transient() && !error.kind.is_fatal() => {
-                    from = None;
-                    continue;
-                }
+                Err(ObjectError::Store(error)) => error,
                 Err(error) => return Err(error),
             };
-            if from.take().is_some() && !error.kind.is_ambiguous() {
-                // The origin is gone or otherwise now, or the condition does not hold: a PUT will tell.
+            let last_way = self.only_copies && origin == Origin::Outside;
+            if copied && !last_way && !error.kind.is_transient() && !ends_all(&error, &origin) {
+                // Whatever keeps the store from copying (a policy, an origin that is gone, otherwise now, archived or
+                // on another store) does not keep us from sending; and if it was the target, a PUT will tell.
+                origin = lesser(entry, &origin);
+                from = self.copy_source(entry, &origin);
                 continue;
+            }
+            if !needs_look(&error.kind) {
+                return Err(error.into());
             }
             rounds += 1;
             match self.look(entry, headers, &condition, &error.kind).await? {
@@ -97,6 +103,8 @@ impl Transfer {
                 Seen::Again(_) if rounds >= ROUNDS => return Err(error.into()),
                 // Retries are spent already: looking was to learn whether it had landed after all.
                 Seen::Again(_) if error.kind.is_ambiguous() => return Err(error.into()),
+                // The target is as it was expected, so it is the origin that is gone or otherwise now.
+                Seen::Again(next) if last_way && next == condition => return Err(error.into()),
                 Seen::Again(next) => condition = next,
             }
         }
@@ -161,6 +169,23 @@ pub(super) fn changed(entry: &Entry) -> ObjectError {
         path: entry.path.clone(),
     }
     .into()
+}
+
+/// The next best way to the bytes of an entry.
+fn lesser(entry: &Entry, origin: &Origin) -> Origin {
+    match origin {
+        Origin::Object { .. } | Origin::Twin { .. } if entry.origin.is_some() => Origin::Outside,
+        Origin::Object { .. } | Origin::Twin { .. } | Origin::Outside | Origin::Stream => Origin::Stream,
+    }
+}
+
+/// Whether no other request will fare better. Of a copy from outside that is not known: what the store says may be
+/// about the other bucket, and the PUT that follows tells.
+fn ends_all(error: &StoreError, origin: &Origin) -> bool {
+    match origin {
+        Origin::Outside => error.kind == StoreErrorKind::LeaseLost,
+        Origin::Stream | Origin::Object { .. } | Origin::Twin { .. } => error.kind.is_fatal(),
+    }
 }
 
 fn needs_look(kind: &StoreErrorKind) -> bool {

@@ -208,6 +208,14 @@ async fn take_step(transfer: &Arc<Transfer>, step: Step, shared: bool) -> (Outco
                 0,
                 None,
             ),
+            Err(error @ ObjectError::NoCopy) => (
+                Outcome::Failed {
+                    path: entry.path,
+                    error: error.to_string(),
+                },
+                0,
+                None,
+            ),
             Err(ObjectError::Source(error)) => (
                 Outcome::Failed {
                     path: entry.path,

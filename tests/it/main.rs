@@ -15,6 +15,7 @@ mod git_source;
 mod kill;
 mod layers;
 mod model;
+mod outside;
 mod probe;
 mod process;
 #[cfg(feature = "git")]

@@ -36,6 +36,7 @@ prop_compose! {
         ]),
         blake3 in any::<Option<[u8; 32]>>(),
         address in any::<Option<[u8; 32]>>(),
+        checksum in any::<Option<[u8; 16]>>(),
         headers in any::<u64>(),
         version_id in proptest::option::of("[a-zA-Z0-9_.]{0,40}"),
     ) -> Record {
@@ -43,7 +44,7 @@ prop_compose! {
             path: RelPath::new(path).unwrap(),
             etag: ETag::new(&etag),
             size,
-            content: ContentIds { git, blake3, address },
+            content: ContentIds { git, blake3, address, checksum },
             headers: HeadersDigest(headers),
             version_id: version_id.map(Into::into),
         }

@@ -8,6 +8,7 @@ fn entry(path: &str) -> Entry {
         path: RelPath::new(path).unwrap(),
         size: 1,
         content: ContentIds::default(),
+        origin: None,
         attributes: Attributes::default(),
     }
 }
@@ -226,30 +227,44 @@ fn metadata_is_counted_together_with_the_longest_mark() {
     let content = crate::model::ContentId::Address([0xff; 32]);
     let mark = Mark { run, content }.to_string();
     assert_eq!(MARK_BYTES, Mark::METADATA_KEY.len() + mark.len());
-    let check = |length: usize| {
+    let carried = |length: usize| {
         let entry = with_metadata("a/b", &[("n", &"v".repeat(length))]);
-        HeaderRules::check(&path, &HeaderRules::default().headers(&entry))
+        let headers = HeaderRules::default().headers(&entry);
+        HeaderRules::check(&path, &headers).unwrap();
+        (headers.metadata.len(), HeaderRules::left_out(&entry))
     };
     let most = METADATA_LIMIT_BYTES - MARK_BYTES - 1;
-    assert_eq!(check(most), Ok(()));
+    assert_eq!(carried(most), (1, vec![]));
+    assert_eq!(carried(most + 1), (0, vec![NoticeKind::MetadataLength]));
+    let rules = HeaderRules::new(&["*: x-amz-meta-more=1".to_owned()], false, false).unwrap();
+    let full = with_metadata("a/b", &[("n", &"v".repeat(most))]);
     assert_eq!(
-        check(most + 1).unwrap_err().to_string(),
-        "a/b: 2049 bytes of metadata, and S3 takes 2048; remove some with --header"
+        HeaderRules::check(&path, &rules.headers(&full))
+            .unwrap_err()
+            .to_string(),
+        "a/b: 2053 bytes of metadata, and S3 takes 2048; remove some with --header"
     );
 }
 
 #[test]
-fn what_a_source_knows_and_no_request_can_carry_is_refused_by_name() {
-    let refused = |entry: &Entry| {
-        let headers = HeaderRules::default().headers(entry);
-        HeaderRules::check(&entry.path, &headers).unwrap_err().to_string()
-    };
-    assert_eq!(
-        refused(&with_metadata("a", &[("n", "\u{e4}")])),
-        "a: x-amz-meta-n is not printable ASCII; replace it with --header 'GLOB: x-amz-meta-n=value'"
-    );
-    assert!(refused(&with_metadata("a", &[("n m", "v")])).contains("metadata \"n m\""));
-    let mut typed = entry("a");
-    typed.attributes.content_type = Some("text/plain\r\nX: y".into());
-    assert!(refused(&typed).starts_with("a: Content-Type is not printable ASCII"));
+fn what_a_source_knows_and_no_request_can_carry_is_left_out_and_told() {
+    let metadata = [
+        ("good", "v"),
+        ("n m", "v"),
+        ("::lakefs::mtime", "1"),
+        ("umlaut", "\u{e4}"),
+        ("GOOD2", "w"),
+    ];
+    let mut entry = with_metadata("a.csv", &metadata);
+    entry.attributes.content_type = Some("text/plain\r\nX: y".into());
+    let headers = HeaderRules::default().headers(&entry);
+    let kept: Vec<&str> = headers.metadata.keys().map(String::as_str).collect();
+    assert_eq!(kept, ["good", "good2"]);
+    assert_eq!(headers.content_type.as_deref(), Some("text/csv; charset=utf-8"));
+    let told = [
+        NoticeKind::ContentType,
+        NoticeKind::MetadataName,
+        NoticeKind::MetadataValue,
+    ];
+    assert_eq!(HeaderRules::left_out(&entry), told);
 }

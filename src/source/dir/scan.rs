@@ -262,7 +262,7 @@ impl Refused {
         let list = match notice.kind {
             NoticeKind::Symlink => &mut self.symlinks,
             NoticeKind::Special => &mut self.special,
-            NoticeKind::Submodule | NoticeKind::OddKey | NoticeKind::LfsPointer => return false,
+            _ => return false,
         };
         let Some((paths, total)) = list else {
             return false;

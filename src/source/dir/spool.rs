@@ -42,6 +42,7 @@ impl From<Spooled> for Item<Entry> {
                 path,
                 size,
                 content: ContentIds::from(ContentId::Blake3(blake3)),
+                origin: None,
                 attributes: Attributes {
                     mode: Some(mode),
                     mtime_unix: Some(mtime_unix),

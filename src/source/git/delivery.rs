@@ -212,6 +212,7 @@ fn look_up<T: Said>(reader: &Reader, commit: &CommitId, waiting: Waiting<T>) -> 
             git: Some(git_id(id)),
             ..ContentIds::default()
         },
+        origin: None,
         attributes: Attributes {
             mode: Some(if executable { 0o100_755 } else { 0o100_644 }),
             ..Attributes::default()

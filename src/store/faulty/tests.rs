@@ -169,7 +169,7 @@ async fn every_method_asks_the_script_and_names_itself_rightly() {
     let from = CopySource {
         bucket: "bucket".parse().unwrap(),
         key: key("f"),
-        etag: ETag::new("e"),
+        etag: Some(ETag::new("e")),
         size: 1,
     };
     let condition = Condition::Absent;
@@ -238,7 +238,7 @@ async fn without_faults_every_method_reaches_the_store_as_it_was_called() {
     let from = CopySource {
         bucket: "bucket".parse().unwrap(),
         key: name.clone(),
-        etag: written.etag.clone(),
+        etag: Some(written.etag.clone()),
         size: 10,
     };
     store

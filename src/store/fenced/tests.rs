@@ -46,7 +46,7 @@ async fn all_writes(store: &Fenced) -> Vec<Option<StoreErrorKind>> {
     let source = CopySource {
         bucket: store.bucket().clone(),
         key: key.clone(),
-        etag: ETag::new("e"),
+        etag: Some(ETag::new("e")),
         size: 1,
     };
     let always = Condition::Always;

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use tokio::task::yield_now;
 
 use super::state::State;
-use super::{Logged, MemoryStore};
+use super::{Logged, MemoryStore, Neighbour, StoredObject};
 use crate::model::{Bucket, ETag, ObjectKey};
 use crate::store::{
     BucketFacts, Checksum, Condition, CopySource, Fetched, Listing, ObjectHeaders, ObjectMeta, Part, Put, RequestKind,
@@ -55,13 +55,17 @@ impl MemoryStore {
         }
     }
 
-    /// Whether a copy source lies here; other buckets are not known.
-    fn check_bucket(&self, from: &CopySource) -> Result<(), StoreErrorKind> {
+    /// Reads a copy source of another bucket, before this one is locked.
+    fn find_elsewhere(&self, from: &CopySource) -> Option<Result<StoredObject, StoreErrorKind>> {
         if from.bucket == self.bucket {
-            Ok(())
-        } else {
-            Err(StoreErrorKind::NoSuchBucket)
+            return None;
         }
+        let neighbour = self.lock().settings.neighbours.get(&from.bucket).cloned();
+        Some(match neighbour {
+            Some(Neighbour::Readable(store)) => store.lock().find(&from.key),
+            Some(Neighbour::Denied) => Err(StoreErrorKind::Denied),
+            None => Err(StoreErrorKind::NoSuchBucket),
+        })
     }
 }
 
@@ -111,9 +115,9 @@ impl Store for MemoryStore {
         condition: &Condition,
         headers: &ObjectHeaders,
     ) -> Result<Written, StoreError> {
+        let elsewhere = self.find_elsewhere(from);
         self.answer(RequestKind::Copy, Some(to), |state| {
-            self.check_bucket(from)?;
-            state.copy(from, to, condition, headers.clone())
+            state.copy(from, elsewhere, to, condition, headers.clone())
         })
         .await
     }
@@ -152,9 +156,9 @@ impl Store for MemoryStore {
         from: &CopySource,
         range: Range<u64>,
     ) -> Result<Part, StoreError> {
+        let elsewhere = self.find_elsewhere(from);
         self.answer(RequestKind::UploadPartCopy, Some(&upload.key), |state| {
-            self.check_bucket(from)?;
-            state.upload_part_copy(upload, number, from, range)
+            state.upload_part_copy(upload, number, from, elsewhere, range)
         })
         .await
     }

@@ -31,6 +31,7 @@ impl State {
     pub fn copy(
         &mut self,
         from: &CopySource,
+        elsewhere: Option<Answer<StoredObject>>,
         to: &ObjectKey,
         condition: &Condition,
         headers: ObjectHeaders,
@@ -39,7 +40,7 @@ impl State {
         self.check_headers(RequestKind::Copy, &to, &headers)?;
         let can = self.settings.capabilities;
         let bytes = self
-            .copy_source(RequestKind::Copy, from, can.copy_source_matches)?
+            .copy_source(RequestKind::Copy, from, elsewhere, can.copy_source_matches)?
             .bytes;
         self.admit(RequestKind::Copy, &to, condition, can.copy_absent, can.copy_matches)?;
         // Also where the source was made of parts: a copy in one request is one piece.
@@ -84,13 +85,15 @@ impl State {
         upload: &Upload,
         number: u16,
         from: &CopySource,
+        elsewhere: Option<Answer<StoredObject>>,
         range: Range<u64>,
     ) -> Answer<Part> {
         if !self.settings.capabilities.part_copy {
             return Err(StoreErrorKind::NotSupported);
         }
         self.pending(upload)?;
-        let bytes = self.copy_source(RequestKind::UploadPartCopy, from, true)?.bytes;
+        let source = self.copy_source(RequestKind::UploadPartCopy, from, elsewhere, true)?;
+        let bytes = source.bytes;
         if range.start >= range.end || range.end > bytes.len() as u64 {
             return Err(refused(416, "InvalidRange"));
         }
@@ -377,9 +380,15 @@ impl State {
             .ok_or(StoreErrorKind::NoSuchUpload)
     }
 
-    fn copy_source(&mut self, kind: RequestKind, from: &CopySource, etag_counts: bool) -> Answer<StoredObject> {
-        let object = self.find(&from.key)?;
-        let same = object.meta.etag == from.etag;
+    fn copy_source(
+        &mut self,
+        kind: RequestKind,
+        from: &CopySource,
+        elsewhere: Option<Answer<StoredObject>>,
+        etag_counts: bool,
+    ) -> Answer<StoredObject> {
+        let object = elsewhere.unwrap_or_else(|| self.find(&from.key))?;
+        let same = from.etag.as_ref().is_none_or(|etag| *etag == object.meta.etag);
         if etag_counts && !same {
             return Err(StoreErrorKind::ConditionFailed);
         }

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use md5::{Digest as _, Md5};
 use tokio::time::Instant;
 
-use super::{Logged, StoredObject, Violation};
-use crate::model::{ETag, ObjectKey};
+use super::{Logged, Neighbour, StoredObject, Violation};
+use crate::model::{Bucket, ETag, ObjectKey};
 use crate::store::{
     Capabilities, ObjectHeaders, ObjectMeta, RequestKind, StoreErrorKind, StoreTime, Upload, Versioning, Written,
 };
@@ -26,6 +26,8 @@ pub(super) struct Settings {
     pub missing_match: StoreErrorKind,
     pub versioning: Versioning,
     pub skew: SignedDuration,
+    /// Other buckets that copies can name.
+    pub neighbours: BTreeMap<Bucket, Neighbour>,
 }
 
 /// An upload under way.
@@ -59,6 +61,7 @@ impl State {
                 missing_match: StoreErrorKind::NotFound,
                 versioning: Versioning::Off,
                 skew: SignedDuration::ZERO,
+                neighbours: BTreeMap::new(),
             },
             objects: BTreeMap::new(),
             uploads: BTreeMap::new(),

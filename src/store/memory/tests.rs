@@ -39,7 +39,7 @@ fn source(name: &str, etag: &ETag, size: u64) -> CopySource {
     CopySource {
         bucket: "bucket".parse().unwrap(),
         key: key(name),
-        etag: etag.clone(),
+        etag: Some(etag.clone()),
         size,
     }
 }

@@ -71,7 +71,7 @@ impl Left {
         CopySource {
             bucket: store.bucket().clone(),
             key: self.key.clone(),
-            etag: etag.clone(),
+            etag: Some(etag.clone()),
             size: BODY_BYTES,
         }
     }

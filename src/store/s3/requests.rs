@@ -154,7 +154,7 @@ impl Store for S3Store {
                 let request = with_headers!(paid!(self, client.copy_object()), headers, self.config())
                     .key(to.as_str())
                     .copy_source(copy_source(from))
-                    .copy_source_if_match(from.etag.quoted())
+                    .set_copy_source_if_match(from.etag.as_ref().map(ETag::quoted))
                     .metadata_directive(MetadataDirective::Replace)
                     .set_tagging_directive(retagged.then_some(TaggingDirective::Replace))
                     .set_if_none_match(if_none_match)
@@ -257,7 +257,7 @@ impl Store for S3Store {
                     .upload_id(&upload.id)
                     .part_number(i32::from(number))
                     .copy_source(copy_source(from))
-                    .copy_source_if_match(from.etag.quoted())
+                    .set_copy_source_if_match(from.etag.as_ref().map(ETag::quoted))
                     .set_copy_source_range(part);
                 request.customize().interceptor(reply).send()
             })

@@ -148,7 +148,7 @@ async fn a_200_that_holds_an_error_is_an_error() {
     let from = lakesync::store::CopySource {
         bucket: store.bucket().clone(),
         key: key("b"),
-        etag: ETag::new("e"),
+        etag: Some(ETag::new("e")),
         size: 1,
     };
     let error = store

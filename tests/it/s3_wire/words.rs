@@ -115,7 +115,7 @@ async fn conditions_headers_and_marks_go_out_as_s3_names_them() {
     let from = CopySource {
         bucket: "other".parse().unwrap(),
         key: key("a b+é"),
-        etag: ETag::new("src"),
+        etag: Some(ETag::new("src")),
         size: 1,
     };
     let written = store.put(&key("p"), put).await.unwrap();

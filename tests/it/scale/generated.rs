@@ -57,6 +57,7 @@ impl Generated {
             path,
             size: bytes.len() as u64,
             content,
+            origin: None,
             attributes: Attributes::default(),
         }
     }
