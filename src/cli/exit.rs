@@ -216,6 +216,7 @@ impl From<&StoreError> for Exit {
             | StoreErrorKind::NotSupported
             | StoreErrorKind::Unreachable
             | StoreErrorKind::NoReply
+            | StoreErrorKind::Unclear { .. }
             | StoreErrorKind::Refused { .. } => Self::Failed,
         }
     }
