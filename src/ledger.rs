@@ -20,6 +20,7 @@ mod runs;
 #[cfg(test)]
 mod testing;
 
+pub use cache::CacheConfig;
 pub use cleanup::{Cleaned, cleanup};
 pub use error::LedgerError;
 pub use folder::LedgerFolder;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lakesync::clock::BootClock;
 use lakesync::export::{ExportConfig, ExportError, Exporter, Guards, LeasePolicy, Outcome, Report, StatusRecords};
-use lakesync::ledger::Holder;
+use lakesync::ledger::{CacheConfig, Holder};
 use lakesync::model::{ObjectKey, S3Url};
 use lakesync::plan::{HeaderRules, LastRules, OddKeys};
 use lakesync::progress::Silent;
@@ -92,7 +92,10 @@ impl World {
             lease: LeasePolicy::Auto,
             keep_status: 20,
             status_records: StatusRecords::All,
-            cache: Some(room.path().join("cache")),
+            cache: Some(CacheConfig {
+                folder: room.path().join("cache"),
+                limit_bytes: 1 << 30,
+            }),
         };
         Self {
             wire: Wire::open(server).await,
@@ -161,7 +164,7 @@ impl World {
             Branch::Dir(tree) => {
                 let config = DirConfig {
                     path: tree.clone(),
-                    cache: self.config.cache.clone(),
+                    cache: self.config.cache.as_ref().map(|cache| cache.folder.clone()),
                     ..DirConfig::default()
                 };
                 Arc::new(DirSource::open(config).unwrap())
