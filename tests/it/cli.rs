@@ -218,6 +218,22 @@ fn config_shows_each_value_and_where_it_comes_from() {
 }
 
 #[test]
+fn a_warning_is_told_in_words_and_to_who_reads_events() {
+    let room = Room::new();
+    let said = room.run("ls data --cache data/a.txt/cache");
+    let line = said.lines().find(|line| line.starts_with("Warning: "));
+    assert!(
+        line.is_some_and(|line| line.contains("the cache folder cannot be made")),
+        "{said}"
+    );
+    assert!(!said.contains("lakesync::"), "{said}");
+    let events = room.run("ls data --cache data/a.txt/cache --json");
+    assert!(events.contains("\"type\":\"warning\""), "{events}");
+    let logged = room.run("ls data --cache data/a.txt/cache --log warn");
+    assert!(logged.contains(" WARN lakesync::"), "{logged}");
+}
+
+#[test]
 fn a_cache_of_no_size_is_no_cache() {
     let room = Room::new();
     for (line, kept) in [
