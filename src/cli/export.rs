@@ -46,12 +46,7 @@ fn show_plan(ui: &Ui, plan: &Plan) -> Result<Exit, CliError> {
     }
     ui.talk(&format!("(dry-run) {}", plan_text(&plan.totals)));
     for (kind, count) in &plan.notices {
-        let verb = if kind.is_skip() {
-            "left out"
-        } else {
-            "exported as they are"
-        };
-        ui.talk(&format!("(dry-run) {count} {} {verb}", kind.plural()));
+        ui.talk(&format!("(dry-run) {}", summary::notice_text(*kind, *count)));
     }
     if plan.doomed == 0 {
         return Ok(Exit::Done);

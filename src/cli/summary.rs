@@ -112,12 +112,7 @@ fn text(export_path: &S3Url, report: &Report, requests: &RequestTotals, total: u
         ));
     }
     for (kind, count) in &report.notices {
-        let verb = if kind.is_skip() {
-            "left out"
-        } else {
-            "exported as they are"
-        };
-        line(format_args!("{count} {} {verb}", kind.plural()));
+        line(format_args!("{}", notice_text(*kind, *count)));
     }
     if !report.let_go.is_empty() {
         let first: Vec<String> = report.let_go.iter().take(5).map(ToString::to_string).collect();
@@ -155,6 +150,16 @@ fn text(export_path: &S3Url, report: &Report, requests: &RequestTotals, total: u
         line(format_args!("status {file}"));
     }
     text
+}
+
+/// What became of files that are not plain ones: `2 symlinks left out`.
+pub fn notice_text(kind: NoticeKind, count: u64) -> String {
+    let verb = match (kind.is_skip(), count) {
+        (true, _) => "left out",
+        (false, 1) => "exported as it is",
+        (false, _) => "exported as they are",
+    };
+    format!("{} {verb}", show_count(count, kind.noun()))
 }
 
 /// The data of a summary, for the test of the examples.
@@ -207,7 +212,7 @@ mod tests {
             "Exported 0123456789ab to s3://bucket/a/\n\
              \x20 put 3 (5 MiB), copied 0 (0 B), deleted 0, kept 19,997, skipped 2, failed 1\n\
              \x20 2 symlinks left out\n\
-             \x20 1 LFS pointers exported as they are\n\
+             \x20 1 LFS pointer exported as it is\n\
              \x20 let go 1 object, since somebody else changed them: x\n\
              \x20 not guarded on this store: P5\n\
              \x20 11 requests (GetObject 2, PutObject 9), 1 retry in 3.2s\n\

@@ -82,14 +82,14 @@ impl NoticeKind {
         !matches!(self, Self::LfsPointer)
     }
 
-    /// The kind in words, for a count: "3 symlinks".
-    pub fn plural(self) -> &'static str {
+    /// The name of one of its kind: "symlink".
+    pub fn noun(self) -> &'static str {
         match self {
-            Self::Symlink => "symlinks",
-            Self::Submodule => "submodules",
-            Self::Special => "special files",
-            Self::OddKey => "odd keys",
-            Self::LfsPointer => "LFS pointers",
+            Self::Symlink => "symlink",
+            Self::Submodule => "submodule",
+            Self::Special => "special file",
+            Self::OddKey => "odd key",
+            Self::LfsPointer => "LFS pointer",
         }
     }
 }
