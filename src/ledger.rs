@@ -21,6 +21,7 @@ mod whole;
 #[cfg(test)]
 mod testing;
 
+pub use cache::CacheConfig;
 pub use cleanup::{Cleaned, cleanup};
 pub use error::LedgerError;
 pub use folder::LedgerFolder;

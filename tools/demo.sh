@@ -97,7 +97,7 @@ run git -C sales show --oneline --stat --find-renames
 say '6. The second export: two files are sent, the renamed one is copied inside S3, one is deleted, the rest stays'
 run lakesync export git:sales --export-path s3://demo/published/
 
-say '7. The third export finds nothing to do: three requests, nothing sent'
+say '7. The third export finds nothing to do: at most three requests, nothing sent'
 run lakesync export git:sales --export-path s3://demo/published/
 
 say '8. What lakesync says of it, and whether the bucket holds it, byte for byte'

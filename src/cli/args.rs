@@ -8,19 +8,25 @@ use super::flags::{
     CacheArgs, CommonArgs, ExportFlags, LeaseArgs, SelectArgs, StoreArgs, TargetArgs, TransferArgs, VerifyLevel,
 };
 
+// One line for each paragraph: it is broken to the width of the terminal.
 const LAYERS_HELP: &str = "\
-Every option is also an environment variable (--part-size: LAKESYNC_PART_SIZE) and a key of lakesync.toml
-(part-size = \"8MiB\"); so are SOURCE (source) and EXPORT_PATH (export-path). The command line counts more than the
-environment, which counts more than the file. A variable or key that does not exist is an error. Options that can be
+Example: lakesync export . --export-path s3://bucket/data/ --dry-run
+
+Every option is also an environment variable (--part-size: LAKESYNC_PART_SIZE) and a key of lakesync.toml \
+(part-size = \"8MiB\"); so are SOURCE (source) and EXPORT_PATH (export-path). The command line counts more than the \
+environment, which counts more than the file. A variable or key that does not exist is an error. Options that can be \
 repeated are arrays in the file, and lines in a variable. `lakesync config` shows each value and where it comes from.
 
-Exit codes: 0 done, or nothing to do; 1 failed, or some objects failed; 2 wrong use or configuration; 3 verify found a
+Exit codes: 0 done, or nothing to do; 1 failed, or some objects failed; 2 wrong use or configuration; 3 verify found a \
 difference; 4 refused by a guard; 75 another exporter holds the lease, try again later; 130 and 143 interrupted.";
 
-/// Publish the head of a Git branch or a directory to S3, safely and at the cost of the change
+/// Publish the head of a Git branch or a directory to S3, safely, sending only what changed
 #[derive(Parser, Debug)]
 #[command(name = "lakesync", version, after_long_help = LAYERS_HELP, max_term_width = 120)]
-#[command(after_help = "`lakesync help COMMAND` says all about a command.")]
+#[command(after_help = "\
+Example: lakesync export . --export-path s3://bucket/data/ --dry-run
+
+`lakesync help COMMAND` says all about a command.")]
 pub struct Cli {
     #[command(flatten)]
     pub common: CommonArgs,

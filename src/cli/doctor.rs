@@ -17,6 +17,15 @@ pub async fn cmd_doctor(ui: &Ui, args: &DoctorArgs, world: &World, signals: &Sig
     let target = TargetJob::new(&args.target, StoreJob::new(&args.store, wire::FEW_REQUESTS, world)?)?;
     let store = wire::connect(&target.store, &target.export_path.bucket).await?;
     let folder = LedgerFolder::of(&target.export_path.prefix).probe(RunId::generate());
+    // A store that cannot be spoken to is one error and not ten; and a listing is given up much sooner than a write.
+    let listed = signals
+        .at_once(Box::pin(async { Ok(store.list(&folder, None, 1).await) }))
+        .await?;
+    if let Err(error) = listed
+        && (error.kind.is_fatal() || error.kind.is_transient())
+    {
+        return Err(error.into());
+    }
     ui.talk(&format!("Examining {} under {folder}", target.export_path));
     // It is stopped, not dropped: it has to clean up.
     let report = signals.during(async {

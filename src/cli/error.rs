@@ -143,6 +143,10 @@ fn source_hint(error: &SourceError) -> Option<&'static str> {
     match error {
         SourceError::NoSuchRef { .. } => Some("name another with --branch"),
         SourceError::Repository { .. } => Some("to export the folder as it is write dir:PATH"),
+        SourceError::Io {
+            action: "cannot be written",
+            ..
+        } => Some("make room there, or name another folder with --cache or TMPDIR"),
         SourceError::NotADirectory { .. } => Some("export the folder that holds it, with --include for the file"),
         _ => None,
     }
@@ -194,6 +198,16 @@ pub fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_has_a_cure() {
+        let full = CliError::Source(SourceError::Io {
+            action: "cannot be written",
+            path: "/var/cache/lakesync".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        });
+        assert!(full.hint().is_some_and(|hint| hint.contains("--cache")));
+    }
 
     #[test]
     fn a_cause_is_told_once_and_in_one_line() {

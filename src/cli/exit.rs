@@ -217,6 +217,7 @@ impl From<&StoreError> for Exit {
             | StoreErrorKind::NotSupported
             | StoreErrorKind::Unreachable
             | StoreErrorKind::NoReply
+            | StoreErrorKind::Unclear { .. }
             | StoreErrorKind::Refused { .. } => Self::Failed,
         }
     }

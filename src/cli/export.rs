@@ -46,7 +46,7 @@ fn show_plan(ui: &Ui, plan: &Plan) -> Result<Exit, CliError> {
     }
     ui.talk(&format!("(dry-run) {}", plan_text(&plan.totals)));
     for (kind, count) in &plan.notices {
-        ui.talk(&format!("(dry-run) {count} {} {}", kind.plural(), kind.becomes()));
+        ui.talk(&format!("(dry-run) {}", summary::notice_text(*kind, *count)));
     }
     if plan.doomed == 0 {
         return Ok(Exit::Done);

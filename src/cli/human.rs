@@ -146,7 +146,9 @@ fn within<T: PartialOrd + Copy>(value: T, least: T, most: T, show: impl Fn(&T) -
 pub fn show_size(bytes: u64) -> String {
     let mut unit = 0;
     let mut value = bytes as f64;
-    while value >= 1024.0 && unit + 1 < BINARY.len() {
+    // Without digits behind the point 1023.5 is written as 1024 already.
+    let full = |unit: usize| if unit == 0 { 1024.0 } else { 1023.5 };
+    while value >= full(unit) && unit + 1 < BINARY.len() {
         value /= 1024.0;
         unit += 1;
     }
@@ -175,11 +177,11 @@ pub fn show_duration(time: Duration) -> String {
 
 /// Writes how many paths a policy left out, to follow other counts; nothing where that is not known.
 pub fn show_skipped(skipped: Option<u64>) -> String {
-    skipped.map_or_else(String::new, |skipped| format!(", skipped {skipped}"))
+    skipped.map_or_else(String::new, |skipped| format!(", skipped {}", show_number(skipped)))
 }
 
-/// Writes a count with its noun: `1 object`, `2,000 objects`.
-pub fn show_count(count: u64, noun: &str) -> String {
+/// Writes a count: `1`, `2,000`.
+pub fn show_number(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -188,8 +190,13 @@ pub fn show_count(count: u64, noun: &str) -> String {
         }
         grouped.push(digit);
     }
+    grouped
+}
+
+/// Writes a count with its noun: `1 object`, `2,000 objects`.
+pub fn show_count(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{grouped} {noun}{plural}")
+    format!("{} {noun}{plural}", show_number(count))
 }
 
 #[cfg(test)]
@@ -278,6 +285,9 @@ mod tests {
         assert_eq!(show_size(1_023), "1023 B");
         assert_eq!(show_size(8 << 20), "8 MiB");
         assert_eq!(show_size((8 << 20) + 500_000), "8.48 MiB");
+        assert_eq!(show_size(1_023 << 10), "1023 KiB");
+        assert_eq!(show_size((1 << 20) - 1), "1.00 MiB");
+        assert_eq!(show_number(999), "999");
         assert_eq!(show_size(u64::MAX), "16777216 TiB");
         assert_eq!(show_duration(Duration::from_millis(34)), "34ms");
         assert_eq!(show_duration(Duration::from_millis(1_234)), "1.2s");

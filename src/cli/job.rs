@@ -13,6 +13,7 @@ use super::flags::{
 use super::place::{self, Found, Place};
 use super::world::World;
 use crate::export::{ExportConfig, Guards, LeasePolicy, StatusRecords};
+use crate::ledger::CacheConfig;
 use crate::model::S3Url;
 use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::source::Filter;
@@ -69,7 +70,7 @@ pub struct SourceJob {
     /// The globs, read.
     pub filter: Filter,
     /// Where things that can be made again are kept.
-    pub cache: Option<PathBuf>,
+    pub cache: Option<CacheConfig>,
 }
 
 /// What the process's environment says of the way to a store. The SDK reads `AWS_*` itself, but not these.
@@ -138,7 +139,7 @@ impl SourceJob {
             remark: found.remark,
             select: select.clone(),
             filter: Filter::new(&select.include, &select.exclude)?,
-            cache: cache_folder(cache, world),
+            cache: cache_config(cache, world),
         })
     }
 }
@@ -150,6 +151,13 @@ impl StoreJob {
             return Err(JobError::KeyWithoutKms);
         }
         let mut args = args.clone();
+        // The SDK would read it itself; so an error can name it.
+        let profile = || {
+            world
+                .variable("AWS_PROFILE")
+                .map(|name| name.to_string_lossy().into_owned())
+        };
+        args.profile = args.profile.or_else(profile);
         if args.sse_kms_key_id.is_some() && args.sse.is_none() {
             args.sse = Some("aws:kms".to_owned());
         }
@@ -316,10 +324,15 @@ fn checksum(choice: ChecksumChoice) -> Option<Checksum> {
     }
 }
 
-/// The cache that was named, else the user's; without a HOME there is none, which costs time only.
-pub fn cache_folder(cache: &CacheArgs, world: &World) -> Option<PathBuf> {
+/// The cache that was named, else the user's; without a HOME, or where nothing may stay, there is none, which costs
+/// time only.
+pub fn cache_config(cache: &CacheArgs, world: &World) -> Option<CacheConfig> {
     let named = cache.cache.as_ref().map(|path| world.resolve(path));
-    named.or_else(|| world.cache_folder().map(|folder| folder.join("lakesync")))
+    let folder = named.or_else(|| world.cache_folder().map(|folder| folder.join("lakesync")))?;
+    (cache.max_cache_size > 0).then_some(CacheConfig {
+        folder,
+        limit_bytes: cache.max_cache_size,
+    })
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use super::args::{LedgerDumpArgs, LedgerRebuildArgs};
 use super::error::CliError;
 use super::exit::Exit;
 use super::human::show_count;
-use super::job::{JobError, StoreJob, TargetJob, cache_folder};
+use super::job::{JobError, StoreJob, TargetJob, cache_config};
 use super::signals::Signals;
 use super::ui::{EventKind, Ui};
 use super::wire;
 use super::world::World;
 use crate::export::rebuild;
-use crate::ledger::{LedgerError, LedgerFolder, read_ledger};
+use crate::ledger::{CacheConfig, LedgerError, LedgerFolder, read_ledger};
 
 /// Prints the root, then every record.
 pub async fn cmd_ledger_dump(
@@ -23,11 +23,11 @@ pub async fn cmd_ledger_dump(
 ) -> Result<Exit, CliError> {
     let store = StoreJob::new(&args.store, wire::FEW_REQUESTS, world)?;
     let target = TargetJob::new(&args.target, store)?;
-    let cache = cache_folder(&args.cache, world);
+    let cache = cache_config(&args.cache, world);
     signals.at_once(Box::pin(dump(ui, target, cache))).await
 }
 
-async fn dump(ui: &Ui, target: TargetJob, cache: Option<std::path::PathBuf>) -> Result<Exit, CliError> {
+async fn dump(ui: &Ui, target: TargetJob, cache: Option<CacheConfig>) -> Result<Exit, CliError> {
     let store = wire::connect_retrying(&target.store, &target.export_path.bucket).await?;
     let folder = LedgerFolder::of(&target.export_path.prefix);
     let Some((root, records)) = read_ledger(&store, &folder, cache).await? else {
@@ -62,7 +62,7 @@ pub async fn cmd_ledger_rebuild(
 ) -> Result<Exit, CliError> {
     let store = StoreJob::new(&args.store, wire::FEW_REQUESTS, world)?;
     let target = TargetJob::new(&args.target, store)?;
-    let request = wire::rebuild(&target, &args.lease, cache_folder(&args.cache, world)).await?;
+    let request = wire::rebuild(&target, &args.lease, cache_config(&args.cache, world)).await?;
     let done = signals
         .during(Box::pin(async { Ok(rebuild(&request, signals.stop()).await?) }))
         .await;

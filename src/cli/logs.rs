@@ -24,7 +24,10 @@ pub fn start(log: Option<&str>, ui: &Ui, world: &World) -> Result<(), FilterText
     let variable = world
         .variable("RUST_LOG")
         .map(|text| text.to_string_lossy().into_owned());
-    let text = log.map(str::to_owned).or(variable).unwrap_or_else(|| {
+    let chosen = log.map(str::to_owned).or(variable);
+    // Who asked for no log gets words; times and modules are for those who look for trouble.
+    let plain = chosen.is_none() && talk.verbose < 2;
+    let text = chosen.unwrap_or_else(|| {
         let ours = match talk.verbose {
             _ if talk.quiet => "error",
             0 | 1 => "warn",
@@ -36,10 +39,15 @@ pub fn start(log: Option<&str>, ui: &Ui, world: &World) -> Result<(), FilterText
         format!("{theirs},lakesync={ours}")
     });
     let filter = EnvFilter::try_new(&text).map_err(|_| FilterTextError { filter: text })?;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(ToUi { ui: ui.clone() })
-        .with_ansi(false)
-        .with_filter(filter_fn(|metadata| may_log(metadata.target(), *metadata.level())));
+    let may = filter_fn(|metadata| may_log(metadata.target(), *metadata.level()));
+    let writer = ToUi { ui: ui.clone(), plain };
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    let lines = if plain {
+        let bare = lines.without_time().with_target(false).with_level(false);
+        bare.with_filter(may).boxed()
+    } else {
+        lines.with_filter(may).boxed()
+    };
     // A second start, as in tests that share a process, keeps the first.
     drop(tracing_subscriber::registry().with(filter).with(lines).try_init());
     Ok(())
@@ -55,10 +63,12 @@ fn may_log(target: &str, level: tracing::Level) -> bool {
 /// Writes lines where bars and other talk go, so that they never tear each other.
 struct ToUi {
     ui: Ui,
+    plain: bool,
 }
 
 struct LogLine {
     ui: Ui,
+    plain: bool,
     text: Vec<u8>,
 }
 
@@ -68,6 +78,7 @@ impl<'a> MakeWriter<'a> for ToUi {
     fn make_writer(&'a self) -> LogLine {
         LogLine {
             ui: self.ui.clone(),
+            plain: self.plain,
             text: Vec::new(),
         }
     }
@@ -87,7 +98,12 @@ impl io::Write for LogLine {
 impl Drop for LogLine {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.text);
-        if !text.is_empty() {
+        if text.is_empty() {
+            return;
+        }
+        if self.plain {
+            self.ui.warn(text.trim());
+        } else {
             self.ui.log(&super::error::one_line(text.trim_end()));
         }
     }

@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::job::SourceJob;
 use super::progress::FAILURES_SHOWN;
 use super::signals::Signals;
+use super::summary::notice_text;
 use super::ui::{EventKind, Ui};
 use super::wire;
 use super::world::World;
@@ -49,12 +50,7 @@ async fn list(ui: &Ui, job: SourceJob) -> Result<Exit, CliError> {
         }
     }
     for (kind, count) in notices {
-        let verb = if kind.is_skip() {
-            "left out"
-        } else {
-            "listed as they are"
-        };
-        ui.warn(&format!("{count} {} {verb}", kind.plural()));
+        ui.warn(&notice_text(kind, count));
     }
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }

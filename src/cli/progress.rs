@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::human::{show_count, show_size};
+use super::human::{show_count, show_number, show_size};
 use super::ui::{EventKind, Ui};
 use crate::model::{CommitId, RunId};
 use crate::progress::{Action, ObjectEvent, Phase, Progress, Totals};
@@ -257,10 +257,10 @@ pub fn plan_text(totals: &Totals) -> String {
         "put {} ({}), copy {} ({}), delete {}, keep {}{skip}",
         show_count(totals.put, "object"),
         show_size(totals.put_bytes),
-        totals.copied,
+        show_number(totals.copied),
         show_size(totals.copied_bytes),
-        totals.deleted,
-        totals.kept,
+        show_number(totals.deleted),
+        show_number(totals.kept),
     )
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::exit::Exit;
-use super::human::{show_count, show_duration, show_size, show_skipped};
+use super::human::{show_count, show_duration, show_number, show_size, show_skipped};
 use super::progress::{FAILURES_SHOWN, round_ms};
 use super::ui::{EventKind, Ui};
 use crate::export::{Counts, Failure, Outcome, Report};
@@ -52,7 +52,7 @@ pub fn tell(ui: &Ui, export_path: &S3Url, report: &Report, requests: &RequestTot
             show_count(report.counts.failed - FAILURES_SHOWN, "object")
         ));
     }
-    let text = text(export_path, report, requests, total);
+    let text = text(export_path, report, requests, total, ui.talk_level().verbose > 0);
     match report.outcome {
         Outcome::Failed => ui.log(&text),
         Outcome::Unchanged | Outcome::Exported => ui.talk(&text),
@@ -82,7 +82,8 @@ fn data<'a>(export_path: &'a S3Url, report: &'a Report, requests: &'a RequestTot
     }
 }
 
-fn text(export_path: &S3Url, report: &Report, requests: &RequestTotals, total: u64) -> String {
+/// `each_kind`: whether to say what the requests were, which is more than a terminal is wide.
+fn text(export_path: &S3Url, report: &Report, requests: &RequestTotals, total: u64, each_kind: bool) -> String {
     let counts = &report.counts;
     let commit = report.commit.short();
     let mut text = match report.outcome {
@@ -101,13 +102,13 @@ fn text(export_path: &S3Url, report: &Report, requests: &RequestTotals, total: u
         let skipped = show_skipped(counts.skipped);
         line(format_args!(
             "put {} ({}), copied {} ({}), deleted {}, kept {}{skipped}, failed {}",
-            counts.put,
+            show_number(counts.put),
             show_size(counts.put_bytes),
-            counts.copied,
+            show_number(counts.copied),
             show_size(counts.copied_bytes),
-            counts.deleted,
-            counts.kept,
-            counts.failed
+            show_number(counts.deleted),
+            show_number(counts.kept),
+            show_number(counts.failed)
         ));
     }
     // How many more there are in the rest of the tree is not known.
@@ -117,7 +118,7 @@ fn text(export_path: &S3Url, report: &Report, requests: &RequestTotals, total: u
         " (of the changes)"
     };
     for (kind, count) in &report.notices {
-        line(format_args!("{count} {} {}{among}", kind.plural(), kind.becomes()));
+        line(format_args!("{}{among}", notice_text(*kind, *count)));
     }
     if !report.let_go.is_empty() {
         let first: Vec<String> = report.let_go.iter().take(5).map(ToString::to_string).collect();
@@ -134,9 +135,9 @@ fn text(export_path: &S3Url, report: &Report, requests: &RequestTotals, total: u
     let by_kind: Vec<String> = requests
         .attempts
         .iter()
-        .map(|(kind, count)| format!("{} {count}", kind.s3_name()))
+        .map(|(kind, count)| format!("{} {}", kind.s3_name(), show_number(*count)))
         .collect();
-    let by_kind = if by_kind.is_empty() {
+    let by_kind = if by_kind.is_empty() || !each_kind {
         String::new()
     } else {
         format!(" ({})", by_kind.join(", "))
@@ -155,6 +156,11 @@ fn text(export_path: &S3Url, report: &Report, requests: &RequestTotals, total: u
         line(format_args!("status {file}"));
     }
     text
+}
+
+/// What became of files that are not plain ones: `2 symlinks left out`.
+pub fn notice_text(kind: NoticeKind, count: u64) -> String {
+    format!("{} {}", show_count(count, kind.noun()), kind.becomes(count))
 }
 
 /// The data of a summary, for the test of the examples.
@@ -203,11 +209,11 @@ mod tests {
             ..RequestTotals::default()
         };
         assert_eq!(
-            text(&url, &report(Outcome::Exported), &requests, 11),
+            text(&url, &report(Outcome::Exported), &requests, 11, true),
             "Exported 0123456789ab to s3://bucket/a/\n\
-             \x20 put 3 (5 MiB), copied 0 (0 B), deleted 0, kept 19997, skipped 2, failed 1\n\
+             \x20 put 3 (5 MiB), copied 0 (0 B), deleted 0, kept 19,997, skipped 2, failed 1\n\
              \x20 2 symlinks left out\n\
-             \x20 1 LFS pointers exported as they are\n\
+             \x20 1 LFS pointer exported as it is\n\
              \x20 let go 1 object, since somebody else changed them: x\n\
              \x20 not guarded on this store: P5\n\
              \x20 11 requests (GetObject 2, PutObject 9), 1 retry in 3.2s\n\
@@ -215,13 +221,14 @@ mod tests {
         );
         let mut of_changes = report(Outcome::Exported);
         of_changes.counts.skipped = None;
-        let of_changes = text(&url, &of_changes, &requests, 11);
-        for part in ["kept 19997, failed 1\n", "2 symlinks left out (of the changes)\n"] {
+        let of_changes = text(&url, &of_changes, &requests, 11, true);
+        for part in ["kept 19,997, failed 1\n", "2 symlinks left out (of the changes)\n"] {
             assert!(of_changes.contains(part), "{of_changes}");
         }
-        let failed = text(&url, &report(Outcome::Failed), &requests, 11);
+        let failed = text(&url, &report(Outcome::Failed), &requests, 11, false);
+        assert!(failed.contains("\n  11 requests, 1 retry in 3.2s\n"), "{failed}");
         assert!(failed.starts_with("Not exported: 1 object failed, so s3://bucket/a/ is not whole at 0123456789ab\n"));
-        let unchanged = text(&url, &report(Outcome::Unchanged), &RequestTotals::default(), 0);
+        let unchanged = text(&url, &report(Outcome::Unchanged), &RequestTotals::default(), 0, false);
         assert!(
             unchanged.starts_with("Nothing to do: s3://bucket/a/ is at 0123456789ab\n"),
             "{unchanged}"

@@ -1,7 +1,6 @@
 //! From jobs to the rooms of the library.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,7 +12,7 @@ use super::place::Place;
 use super::ui::Ui;
 use crate::clock::BootClock;
 use crate::export::{BucketError, Buckets, Exporter, Rebuild};
-use crate::ledger::Holder;
+use crate::ledger::{CacheConfig, Holder};
 use crate::limits::Bandwidth;
 use crate::model::Bucket;
 use crate::progress::Progress;
@@ -61,7 +60,7 @@ fn open_place(job: SourceJob) -> Result<Arc<dyn Source>, CliError> {
                 filter: job.filter,
                 symlinks: symlinks(job.select.symlinks),
                 special: skip_or_error(job.select.special),
-                cache: job.cache,
+                cache: job.cache.map(|cache| cache.folder),
                 exclude_paths: Vec::new(),
             };
             Ok(Arc::new(DirSource::open(config)?))
@@ -129,7 +128,7 @@ impl Buckets for OtherBuckets {
 }
 
 /// Puts together what `ledger rebuild` needs.
-pub async fn rebuild(target: &TargetJob, lease: &LeaseArgs, cache: Option<PathBuf>) -> Result<Rebuild, CliError> {
+pub async fn rebuild(target: &TargetJob, lease: &LeaseArgs, cache: Option<CacheConfig>) -> Result<Rebuild, CliError> {
     let store = connect(&target.store, &target.export_path.bucket).await?;
     let status_store = if target.status_path().bucket == target.export_path.bucket {
         Arc::clone(&store)

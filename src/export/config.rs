@@ -1,10 +1,10 @@
 //! What a user can say about a run.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::ledger::CacheConfig;
 use crate::model::S3Url;
 use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::store::{Checksum, WriteClass};
@@ -49,7 +49,7 @@ pub struct ExportConfig {
     /// What a `success` lists.
     pub status_records: StatusRecords,
     /// Where range files are kept locally; losing it costs reads only.
-    pub cache: Option<PathBuf>,
+    pub cache: Option<CacheConfig>,
 }
 
 /// What is refused before the first write unless said otherwise.

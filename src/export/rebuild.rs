@@ -1,7 +1,6 @@
 //! Makes a ledger anew: from a listing, a HEAD of each object, and the last full `success`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::ledger::{
-    Holder, Lease, LeaseRequest, LedgerError, LedgerFolder, LedgerReader, RangeRef, RangeWriter, Record, Root, State,
-    StatusName, StatusPlace, Unsettled, cleanup, load_root, swap_root,
+    CacheConfig, Holder, Lease, LeaseRequest, LedgerError, LedgerFolder, LedgerReader, RangeRef, RangeWriter, Record,
+    Root, State, StatusName, StatusPlace, Unsettled, cleanup, load_root, swap_root,
 };
 use crate::model::{ContentIds, ETag, RelPath, RunId, S3Url};
 use crate::plan::{HeaderRules, is_own_file};
@@ -51,7 +50,7 @@ pub struct Rebuild {
     /// Counts all requests.
     pub counts: Arc<RequestCounts>,
     /// Where range files are kept locally.
-    pub cache: Option<PathBuf>,
+    pub cache: Option<CacheConfig>,
 }
 
 /// What came of a rebuild.

@@ -9,28 +9,33 @@ use bytes::Bytes;
 
 use super::range_file::hash_in_name;
 
-/// How much is kept unless told otherwise: the ranges of some 10 million objects.
-pub(super) const DEFAULT_CACHE_BYTES: u64 = 1 << 30;
+/// What share of the limit may be written before the folder is looked through again for what must go: rarely enough
+/// to cost nothing, while the folder outgrows its limit by a sixteenth at most.
+const PRUNE_SHARE: u64 = 16;
 
-/// How often the folder is looked through for what must go, in files written: rarely enough to cost nothing,
-/// while the folder outgrows its size by a few percent at most.
-const PRUNE_EVERY: u64 = 16;
+/// Where range files are kept on the local disk, and how many bytes of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// The folder; it is made when it is needed.
+    pub folder: PathBuf,
+    /// How much may stay there; what was not read for longest goes first.
+    pub limit_bytes: u64,
+}
 
 /// A folder with range files under their own names, which hold their hashes.
 #[derive(Debug)]
 pub(super) struct RangeCache {
-    folder: PathBuf,
-    limit_bytes: u64,
-    written: AtomicU64,
+    config: CacheConfig,
+    /// Bytes written since the folder was looked through; at first all there can be, as nobody knows what is there.
+    unpruned_bytes: AtomicU64,
     warned: AtomicBool,
 }
 
 impl RangeCache {
-    pub(super) fn new(folder: PathBuf, limit_bytes: u64) -> Self {
+    pub(super) fn new(config: CacheConfig) -> Self {
         Self {
-            folder,
-            limit_bytes,
-            written: AtomicU64::new(0),
+            unpruned_bytes: AtomicU64::new(config.limit_bytes),
+            config,
             warned: AtomicBool::new(false),
         }
     }
@@ -38,7 +43,7 @@ impl RangeCache {
     /// Reads a file; `None` where it is not there, or is not what its name says.
     pub(super) fn get(&self, name: &str) -> Option<Bytes> {
         let hash = hash_in_name(name)?;
-        let path = self.folder.join(name);
+        let path = self.config.folder.join(name);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -56,28 +61,36 @@ impl RangeCache {
         Some(bytes.into())
     }
 
-    /// Keeps a file.
+    /// Keeps a file, unless it alone is more than may be kept.
     pub(super) fn put(&self, name: &str, bytes: &[u8]) {
-        if hash_in_name(name).is_none() {
+        let (folder, length) = (&self.config.folder, bytes.len() as u64);
+        if hash_in_name(name).is_none() || length > self.config.limit_bytes {
             return;
         }
         if let Err(error) = self.write(name, bytes) {
-            self.warn(&self.folder, &error);
+            self.warn(folder, &error);
             return;
         }
-        if self.written.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY)
-            && let Err(error) = self.prune()
-        {
-            self.warn(&self.folder, &error);
+        let unpruned = self
+            .unpruned_bytes
+            .fetch_add(length, Ordering::Relaxed)
+            .saturating_add(length);
+        if unpruned < self.config.limit_bytes.div_ceil(PRUNE_SHARE) {
+            return;
+        }
+        self.unpruned_bytes.store(0, Ordering::Relaxed);
+        if let Err(error) = self.prune() {
+            self.warn(folder, &error);
         }
     }
 
     /// Writes beside and renames, so that nobody ever reads a half. It need not outlive a power cut.
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        std::fs::create_dir_all(&self.folder)?;
-        let mut file = tempfile::Builder::new().prefix(".range-").tempfile_in(&self.folder)?;
+        let folder = &self.config.folder;
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::Builder::new().prefix(".range-").tempfile_in(folder)?;
         file.write_all(bytes)?;
-        file.persist(self.folder.join(name))?;
+        file.persist(folder.join(name))?;
         Ok(())
     }
 
@@ -85,7 +98,7 @@ impl RangeCache {
     /// unfinished files, since they may be another process's.
     fn prune(&self) -> io::Result<()> {
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.folder)? {
+        for entry in std::fs::read_dir(&self.config.folder)? {
             let entry = entry?;
             if entry
                 .file_name()
@@ -101,7 +114,7 @@ impl RangeCache {
         let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
         files.sort();
         for (_, length, path) in files {
-            if total <= self.limit_bytes {
+            if total <= self.config.limit_bytes {
                 break;
             }
             match std::fs::remove_file(path) {
@@ -130,15 +143,22 @@ mod tests {
         range_name(RunId::from_parts(1, 1), bytes)
     }
 
+    fn cache(folder: impl Into<PathBuf>, limit_bytes: u64) -> RangeCache {
+        RangeCache::new(CacheConfig {
+            folder: folder.into(),
+            limit_bytes,
+        })
+    }
+
     #[test]
     fn what_was_put_is_found_and_what_was_damaged_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = RangeCache::new(folder.path().join("made/when/needed"), 1 << 20);
+        let cache = cache(folder.path().join("made/when/needed"), 1 << 20);
         let name = name(b"bytes");
         assert_eq!(cache.get(&name), None);
         cache.put(&name, b"bytes");
         assert_eq!(cache.get(&name).unwrap(), &b"bytes"[..]);
-        std::fs::write(cache.folder.join(&name), b"other").unwrap();
+        std::fs::write(cache.config.folder.join(&name), b"other").unwrap();
         assert_eq!(cache.get(&name), None);
         cache.put(&name, b"bytes");
         assert_eq!(cache.get(&name).unwrap(), &b"bytes"[..], "a refetched file replaces it");
@@ -147,7 +167,7 @@ mod tests {
     #[test]
     fn a_name_cannot_lead_out_of_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = RangeCache::new(folder.path().join("cache"), 1 << 20);
+        let cache = cache(folder.path().join("cache"), 1 << 20);
         for name in ["../outside", "/tmp/outside", "plain"] {
             cache.put(name, b"bytes");
             assert_eq!(cache.get(name), None);
@@ -158,7 +178,7 @@ mod tests {
     #[test]
     fn what_was_read_last_stays_and_strange_files_too() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = RangeCache::new(folder.path().to_owned(), 250);
+        let cache = cache(folder.path(), 250);
         std::fs::write(folder.path().join("notes.txt"), [0; 1_000]).unwrap();
         let bodies: Vec<_> = (0..4_u8).map(|number| vec![number; 100]).collect();
         for (age, body) in bodies.iter().enumerate() {
@@ -175,11 +195,43 @@ mod tests {
     }
 
     #[test]
+    fn never_more_files_stay_than_fit_and_one_that_fits_not_at_all_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = || std::fs::read_dir(folder.path()).unwrap().count();
+        // Three files of another process, which were read long ago.
+        let earlier = cache(folder.path(), 1 << 20);
+        for number in 100..103_u8 {
+            earlier.put(&name(&[number; 100]), &[number; 100]);
+        }
+        assert_eq!(count(), 3);
+        let cache = cache(folder.path(), 250);
+        for number in 0..20_u8 {
+            cache.put(&name(&[number; 100]), &[number; 100]);
+            assert_eq!(count(), 2, "after file {number}");
+        }
+        cache.put(&name(&[0; 251]), &[0; 251]);
+        assert_eq!((count(), cache.get(&name(&[0; 251]))), (2, None));
+    }
+
+    #[test]
+    fn a_big_folder_is_looked_through_once_for_each_sixteenth_of_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), 3_200);
+        let count = || std::fs::read_dir(folder.path()).unwrap().count();
+        let most = (0..100_u8).map(|number| {
+            cache.put(&name(&[number; 100]), &[number; 100]);
+            count()
+        });
+        // 32 fit, two are a sixteenth.
+        assert_eq!(most.max(), Some(33));
+    }
+
+    #[test]
     fn a_folder_that_cannot_be_made_is_no_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, b"").unwrap();
-        let cache = RangeCache::new(file, 1 << 20);
+        let cache = cache(file, 1 << 20);
         cache.put(&name(b"bytes"), b"bytes");
         assert_eq!(cache.get(&name(b"bytes")), None);
         assert!(cache.warned.load(Ordering::Relaxed));

@@ -1,6 +1,5 @@
 //! Reads the records of ranges, from the local cache or from the bucket.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cache::{DEFAULT_CACHE_BYTES, RangeCache};
+use super::cache::{CacheConfig, RangeCache};
 use super::file::read_file;
 use super::folder::place;
 use super::range_file::hash_in_name;
@@ -37,12 +36,12 @@ impl std::fmt::Debug for LedgerReader {
 }
 
 impl LedgerReader {
-    /// Reads the ranges of one ledger; `cache` is a folder on the local disk that keeps up to 1 GiB of them.
-    pub fn new(store: Arc<dyn Store>, folder: LedgerFolder, cache: Option<PathBuf>) -> Self {
+    /// Reads the ranges of one ledger; `cache` is a folder on the local disk that keeps some of them.
+    pub fn new(store: Arc<dyn Store>, folder: LedgerFolder, cache: Option<CacheConfig>) -> Self {
         Self {
             store,
             folder,
-            cache: cache.map(|path| Arc::new(RangeCache::new(path, DEFAULT_CACHE_BYTES))),
+            cache: cache.map(|config| Arc::new(RangeCache::new(config))),
         }
     }
 

@@ -1,11 +1,10 @@
 //! A whole ledger, as it was at one moment.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 
-use super::{LedgerError, LedgerFolder, LedgerReader, Record, Root, load_root};
+use super::{CacheConfig, LedgerError, LedgerFolder, LedgerReader, Record, Root, load_root};
 use crate::spool::Spool;
 use crate::store::Store;
 
@@ -16,7 +15,7 @@ use crate::store::Store;
 pub async fn read_ledger(
     store: &Arc<dyn Store>,
     folder: &LedgerFolder,
-    cache: Option<PathBuf>,
+    cache: Option<CacheConfig>,
 ) -> Result<Option<(Root, Spool<Record>)>, LedgerError> {
     let reader = LedgerReader::new(Arc::clone(store), folder.clone(), cache);
     match read_once(&**store, folder, &reader).await {

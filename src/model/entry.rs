@@ -108,28 +108,28 @@ impl NoticeKind {
         }
     }
 
-    /// What becomes of the files in an export: "left out".
-    pub fn becomes(self) -> &'static str {
+    /// What becomes of so many of them in an export: "left out".
+    pub fn becomes(self, count: u64) -> &'static str {
         match self {
             Self::Symlink | Self::Submodule | Self::Special | Self::OddKey => "left out",
+            Self::LfsPointer if count == 1 => "exported as it is",
             Self::LfsPointer => "exported as they are",
-            Self::ContentType => "exported with the type of their names",
-            Self::MetadataName | Self::MetadataValue | Self::MetadataLength => "exported without it",
+            Self::ContentType => "exported with the type of the name, since no header can carry the source's",
+            Self::MetadataName => "exported without metadata whose name no header can have",
+            Self::MetadataValue => "exported without metadata whose value is not printable ASCII",
+            Self::MetadataLength => "exported without metadata beyond the 2 KiB that S3 takes",
         }
     }
 
-    /// The kind in words, for a count: "3 symlinks".
-    pub fn plural(self) -> &'static str {
+    /// The name of one of its kind: "symlink".
+    pub fn noun(self) -> &'static str {
         match self {
-            Self::Symlink => "symlinks",
-            Self::Submodule => "submodules",
-            Self::Special => "special files",
-            Self::OddKey => "odd keys",
-            Self::LfsPointer => "LFS pointers",
-            Self::ContentType => "files with a content type that is not printable ASCII",
-            Self::MetadataName => "files with metadata whose name no header can have",
-            Self::MetadataValue => "files with metadata whose value is not printable ASCII",
-            Self::MetadataLength => "files with more metadata than the 2 KiB that S3 takes",
+            Self::Symlink => "symlink",
+            Self::Submodule => "submodule",
+            Self::Special => "special file",
+            Self::OddKey => "odd key",
+            Self::LfsPointer => "LFS pointer",
+            Self::ContentType | Self::MetadataName | Self::MetadataValue | Self::MetadataLength => "file",
         }
     }
 }

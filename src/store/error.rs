@@ -64,6 +64,13 @@ pub enum StoreErrorKind {
     NoReply,
     /// The lease was lost, so the request was not sent.
     LeaseLost,
+    /// The probe could not tell whether the store honours a condition, as the answer was neither yes nor no.
+    Unclear {
+        /// The condition's header.
+        guard: &'static str,
+        /// What the store answered.
+        answer: Box<StoreErrorKind>,
+    },
     /// The store answered something else.
     Refused {
         /// The HTTP status.
@@ -104,22 +111,25 @@ impl StoreErrorKind {
 
 fn text(error: &StoreError) -> String {
     let what = match &error.kind {
+        // To a condition on an etag S3 answers so where the object is gone; to other writes no store does.
+        StoreErrorKind::NotFound if error.request == RequestKind::Put => {
+            "not found, by a write; has the object gone, or is --endpoint-url no S3 store?".to_owned()
+        }
         StoreErrorKind::NotFound => "no such object".to_owned(),
         StoreErrorKind::NoSuchBucket => "the bucket does not exist; create it, or mend its name".to_owned(),
         StoreErrorKind::NoSuchUpload => "the multipart upload is gone".to_owned(),
         StoreErrorKind::ConditionFailed => "changed by somebody else meanwhile".to_owned(),
         StoreErrorKind::Conflict => "something stands in its way".to_owned(),
         StoreErrorKind::Denied => {
-            format!(
-                "access denied; the credentials need the right for {}",
-                error.request.s3_name()
-            )
+            format!("access denied; the credentials need {}", error.request.rights())
         }
         StoreErrorKind::BadCredentials => {
             "the access key or its secret is wrong; check AWS_ACCESS_KEY_ID or --profile".to_owned()
         }
         StoreErrorKind::NoCredentials => {
-            "no credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --profile".to_owned()
+            "no credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of ~/.aws by \
+             --profile or AWS_PROFILE"
+                .to_owned()
         }
         StoreErrorKind::ExpiredCredentials => "the credentials have expired; renew them".to_owned(),
         StoreErrorKind::ClockSkew => "this machine's clock differs too much from the store's; set it (NTP)".to_owned(),
@@ -132,8 +142,9 @@ fn text(error: &StoreError) -> String {
         StoreErrorKind::BadDigest => "the bytes did not arrive as they were sent".to_owned(),
         StoreErrorKind::NotSupported => "the store does not know this request".to_owned(),
         StoreErrorKind::Unreachable => "no connection to the store; check --endpoint-url and the network".to_owned(),
-        StoreErrorKind::NoReply => "no reply from the store".to_owned(),
+        StoreErrorKind::NoReply => "no reply from the store; check --endpoint-url and the network".to_owned(),
         StoreErrorKind::LeaseLost => "not sent, since the lease was lost".to_owned(),
+        StoreErrorKind::Unclear { guard, answer } => unclear_text(error.request, guard, answer),
         StoreErrorKind::Refused { status, code } => format!("refused with {status} {code}"),
     };
     let detail = error
@@ -142,3 +153,22 @@ fn text(error: &StoreError) -> String {
         .map_or_else(String::new, |detail| format!(" ({detail})"));
     format!("{} {}: {what}{detail}", error.request.s3_name(), error.place)
 }
+
+/// What is to be done about a guard that the probe could not judge.
+fn unclear_text(request: RequestKind, guard: &str, answer: &StoreErrorKind) -> String {
+    let (why, cure) = match answer {
+        StoreErrorKind::Denied => (
+            "it was denied",
+            // The etag of an object may be compared only by those who may read it.
+            format!(
+                "allow {} and s3:GetObject for all below the export path",
+                request.rights()
+            ),
+        ),
+        StoreErrorKind::NoReply => ("no reply came, again and again", PASSING.to_owned()),
+        _ => ("the store failed, again and again", PASSING.to_owned()),
+    };
+    format!("cannot tell whether the store honours {guard}, since {why}; {cure}")
+}
+
+const PASSING: &str = "run again when the store is well; `lakesync doctor` says what it can do";

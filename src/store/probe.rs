@@ -2,8 +2,12 @@
 //! does not know it ignores.
 //!
 //! Each conditional write is tried both ways: where its condition holds it must be done, where it does not
-//! it must be refused with 412. On a store that can do everything this takes 31 requests, at most six at
+//! it must be refused with 412. On a store that can do everything this takes 32 requests, at most six at
 //! a time; each thing that a store cannot do costs a few more.
+//!
+//! Only an answer of the store counts as one. A 5xx, or none, begins the probe anew, and after the last try it is an
+//! error: a bad minute must not cost an export path its guards for good. A 403 is an error for a guard, and says that
+//! copies, batches and checksums cannot be had; see `desk::Trial`.
 
 mod checksums;
 mod desk;

@@ -325,4 +325,19 @@ impl RequestKind {
             Self::BucketFacts => "GetBucketVersioning",
         }
     }
+
+    /// Names the rights that it needs, as policies call them.
+    pub fn rights(self) -> &'static str {
+        match self {
+            // Without the second S3 says 403 of what does not exist.
+            Self::Get | Self::Head => "s3:GetObject and s3:ListBucket",
+            Self::List => "s3:ListBucket",
+            Self::Put | Self::CreateUpload | Self::UploadPart | Self::CompleteUpload => "s3:PutObject",
+            Self::Copy | Self::UploadPartCopy => "s3:GetObject and s3:PutObject",
+            Self::AbortUpload => "s3:AbortMultipartUpload",
+            Self::ListUploads => "s3:ListBucketMultipartUploads",
+            Self::Delete | Self::DeleteMany => "s3:DeleteObject",
+            Self::BucketFacts => "s3:GetBucketVersioning",
+        }
+    }
 }

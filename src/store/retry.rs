@@ -4,6 +4,7 @@ mod body;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::model::{Bucket, ETag, ObjectKey};
 
-/// How long a store may stay out of reach. An outage of S3 outlasts any patience, and a wrong endpoint
-/// should be told soon.
+/// How long a store may stay out of reach, or, where it has never said a word, be silent. An outage of S3 outlasts
+/// any patience, and a wrong endpoint should be told soon.
 const OUT_OF_REACH: Duration = Duration::from_secs(20);
 
 /// How often and how soon to send again.
@@ -62,6 +63,8 @@ pub struct Retrying {
     config: RetryConfig,
     limiter: Option<Arc<Limiter>>,
     counts: Arc<RequestCounts>,
+    /// Whether the store has ever answered, be it with an error.
+    heard: Arc<AtomicBool>,
 }
 
 impl Retrying {
@@ -72,6 +75,7 @@ impl Retrying {
             config: RetryConfig::default(),
             limiter,
             counts,
+            heard: Arc::default(),
         }
     }
 
@@ -120,6 +124,10 @@ impl Retrying {
         });
         let outcome = call.await;
         drop(place);
+        let silent = |kind: &StoreErrorKind| matches!(kind, StoreErrorKind::Unreachable | StoreErrorKind::NoReply);
+        if !outcome.as_ref().is_err_and(|error| silent(&error.kind)) {
+            self.heard.store(true, Ordering::Relaxed);
+        }
         match &outcome {
             Ok(_) => self.limiter.iter().for_each(|limiter| limiter.succeeded()),
             Err(error) => self.note(error, bytes_out),
@@ -149,7 +157,9 @@ impl Retrying {
 
     /// Waits before another attempt; `false` where there is to be none.
     async fn wait(&self, patience: &mut Patience, begun: Instant, error: &StoreError) -> bool {
-        let Some(pause) = patience.pause(begun, &error.kind) else {
+        // A write may be silent because its body is slow on its way.
+        let never_heard = !error.request.is_write() && !self.heard.load(Ordering::Relaxed);
+        let Some(pause) = patience.pause(begun, &error.kind, never_heard) else {
             return false;
         };
         tracing::debug!(%error, pause_ms = pause.as_millis(), "sending again");
@@ -177,8 +187,9 @@ impl Patience {
         }
     }
 
-    /// How long to wait after an attempt failed; `None` where waiting is no use.
-    fn pause(&mut self, begun: Instant, kind: &StoreErrorKind) -> Option<Duration> {
+    /// How long to wait after an attempt failed; `None` where waiting is no use. Whoever was never heard gets no
+    /// longer to begin than who cannot be reached.
+    fn pause(&mut self, begun: Instant, kind: &StoreErrorKind, never_heard: bool) -> Option<Duration> {
         self.failures += 1;
         if !kind.is_transient() || self.failures >= self.config.attempts {
             return None;
@@ -189,7 +200,7 @@ impl Patience {
             .saturating_mul(1 << (self.failures - 1).min(16));
         // Anything between nothing and the bound, so that those who failed together do not come back together.
         let pause = doubled.min(self.config.max_backoff).mul_f64(fastrand::f64());
-        if *kind == StoreErrorKind::Unreachable {
+        if *kind == StoreErrorKind::Unreachable || (*kind == StoreErrorKind::NoReply && never_heard) {
             let since = *self.out_of_reach.get_or_insert(begun);
             (since.elapsed() + pause < OUT_OF_REACH).then_some(pause)
         } else {

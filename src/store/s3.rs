@@ -180,11 +180,16 @@ impl S3Store {
             Some(key) => format!("s3://{}/{key}", self.config().bucket),
             None => format!("s3://{}", self.config().bucket),
         };
+        let profile = self.config().profile.as_ref();
+        let detail = match failed.kind {
+            StoreErrorKind::NoCredentials => failed.detail.or(profile.map(|profile| format!("profile {profile:?}"))),
+            _ => failed.detail,
+        };
         StoreError {
             request,
             place,
             kind: failed.kind,
-            detail: failed.detail,
+            detail,
             cause: failed.cause.map(Into::into),
         }
     }

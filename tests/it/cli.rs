@@ -142,6 +142,7 @@ fn bad_words_are_one_clear_error() {
             "export data --export-path s3://bucket --part-size 8M",
             "export data --export-path s3://bucket --part-size 1MiB",
             "export data --export-path s3://bucket --lock-wait soon",
+            "export data --export-path s3://bucket --max-cache-size 1G",
             "export data --export-path s3://bucket --max-delete 200%",
             "export data --export-path s3://bucket --header Cache-Control",
             "export data --export-path s3://bucket --endpoint-url localhost:8333",
@@ -203,7 +204,8 @@ fn config_shows_each_value_and_where_it_comes_from() {
         )
         .with("LAKESYNC_EXPORT_PATH", "s3://bucket/a")
         .with("LAKESYNC_SOURCE", "https://user:hunter2@host/x.git")
-        .with("LAKESYNC_ADOPT", "no");
+        .with("LAKESYNC_ADOPT", "no")
+        .with("LAKESYNC_MAX_CACHE_SIZE", "64MiB");
     insta::assert_snapshot!(room.run("config --concurrency 7"));
     let json = room.run("config --json");
     let row = json.lines().find(|line| line.contains("\"part-size\"")).unwrap();
@@ -213,6 +215,35 @@ fn config_shows_each_value_and_where_it_comes_from() {
         row["data"],
         serde_json::json!({"key": "part-size", "values": ["16MiB"], "origin": "lakesync.toml:1"})
     );
+}
+
+#[test]
+fn a_warning_is_told_in_words_and_to_who_reads_events() {
+    let room = Room::new();
+    let said = room.run("ls data --cache data/a.txt/cache");
+    let line = said.lines().find(|line| line.starts_with("Warning: "));
+    assert!(
+        line.is_some_and(|line| line.contains("the cache folder cannot be made")),
+        "{said}"
+    );
+    assert!(!said.contains("lakesync::"), "{said}");
+    let events = room.run("ls data --cache data/a.txt/cache --json");
+    assert!(events.contains("\"type\":\"warning\""), "{events}");
+    let logged = room.run("ls data --cache data/a.txt/cache --log warn");
+    assert!(logged.contains(" WARN lakesync::"), "{logged}");
+}
+
+#[test]
+fn a_cache_of_no_size_is_no_cache() {
+    let room = Room::new();
+    for (line, kept) in [
+        ("ls data --cache kept", true),
+        ("ls data --cache none --max-cache-size 0", false),
+    ] {
+        assert_eq!(room.output(&line.split(' ').collect::<Vec<_>>()).status.code(), Some(0));
+        let folder = room.path().join(line.split(' ').nth(3).unwrap());
+        assert_eq!(folder.exists(), kept, "{line}");
+    }
 }
 
 #[test]

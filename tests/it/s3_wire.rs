@@ -5,6 +5,7 @@
 mod bucket;
 mod hidden;
 mod oddities;
+mod probe;
 mod proxies;
 mod server;
 mod words;

@@ -61,7 +61,9 @@ fn the_defaults_are_those_of_the_manual() {
         move_status,
     } = config.guards;
     assert!(!allow_empty && max_delete.is_none() && !adopt && !overwrite && !move_status && !job.dry_run);
-    assert_eq!(config.cache, Some(room.world.folder.join(".cache/lakesync")));
+    let cache = config.cache.as_ref().unwrap();
+    assert_eq!(cache.folder, room.world.folder.join(".cache/lakesync"));
+    assert_eq!(cache.limit_bytes, 1 << 30);
     assert_eq!(job.store.network.https_proxy.as_deref(), Some("http://proxy:1"));
     assert_eq!(job.store.network.no_proxy.as_deref(), Some("localhost"));
 }
@@ -70,7 +72,8 @@ fn the_defaults_are_those_of_the_manual() {
 fn flags_reach_the_settings_of_the_run() {
     let line = "lakesync export git:work --branch main --export-path s3://bucket/a --export-status-path s3://other/s \
                 --exclude *.tmp --last *.html --max-delete 5% --adopt --odd-keys skip --checksum md5 \
-                --sse-kms-key-id key --preserve mtime,mode --status-records changed --lease required --cache c";
+                --sse-kms-key-id key --preserve mtime,mode --status-records changed --lease required --cache c \
+                --max-cache-size 64MiB";
     let job = room().job(line).unwrap();
     assert_eq!(job.source.select.branch.as_deref(), Some("main"));
     assert_eq!(job.config.status_path.to_string(), "s3://other/s/");
@@ -87,7 +90,9 @@ fn flags_reach_the_settings_of_the_run() {
     assert!(job.config.guards.adopt);
     assert_eq!(job.config.checksum, Some(Checksum::Md5));
     assert_eq!(job.store.args.sse.as_deref(), Some("aws:kms"));
-    assert!(job.config.cache.unwrap().ends_with("c"));
+    let cache = job.config.cache.unwrap();
+    assert!(cache.folder.ends_with("c"));
+    assert_eq!(cache.limit_bytes, 64 << 20);
 }
 
 #[test]

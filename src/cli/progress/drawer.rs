@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Meter, ProgressData, Reading};
-use crate::cli::human::{show_count, show_duration, show_size};
+use crate::cli::human::{show_count, show_duration, show_number, show_size};
 use crate::cli::ui::Settings;
 use crate::progress::Phase;
 
@@ -19,8 +19,10 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 const BETWEEN_EVENTS: Duration = Duration::from_secs(1);
 /// The rate is that of the last seconds: long enough to be calm, short enough to tell when a network slows down.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
-/// The bar knows thousandths; they are more than it has columns.
-const BAR_STEPS: u64 = 1_000;
+/// How many columns a bar has, the best first. Few widths, so that it does not jump with each digit beside it.
+const BAR_COLUMNS: [usize; 2] = [24, 12];
+/// The columns of a terminal that does not tell.
+const USUAL_COLUMNS: usize = 80;
 
 /// What is to be written now.
 #[derive(Debug, Default, PartialEq)]
@@ -89,9 +91,8 @@ impl Drawer {
         if self.settings.stderr_moves {
             if reading.elapsed >= BEFORE_BAR {
                 let bar = self.bar.get_or_insert_with(new_bar);
-                bar.set_message(status_text(&reading, rate));
-                // Rounding down: full only when it is.
-                bar.set_position((reading.share() * BAR_STEPS as f64) as u64);
+                bar.set_message(bar_text(&reading, rate, columns()));
+                bar.tick();
             }
         } else if reading.elapsed >= self.next_line {
             self.next_line = reading.elapsed + BETWEEN_LINES;
@@ -123,9 +124,68 @@ impl Drawer {
 }
 
 fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("[{bar:24}] {percent:>3}% {msg}").expect("the template is a constant");
+    // The whole line is ours: it must fit, since a terminal breaks a longer one in two, and only one of them goes away.
+    let style = ProgressStyle::with_template("{msg}").expect("the template is a constant");
     let target = ProgressDrawTarget::stderr_with_hz(15);
-    ProgressBar::with_draw_target(Some(BAR_STEPS), target).with_style(style.progress_chars("=> "))
+    ProgressBar::with_draw_target(None, target).with_style(style)
+}
+
+/// How wide the terminal is now; asked anew each time, since people pull at windows.
+fn columns() -> usize {
+    match rustix::termios::tcgetwinsize(std::io::stderr()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => USUAL_COLUMNS,
+    }
+}
+
+/// What a run is doing, with a bar where there is room: the fullest line that fits on the terminal.
+fn bar_text(reading: &Reading, rate: u64, columns: usize) -> String {
+    let share = reading.share();
+    // Rounding down: full only when it is.
+    let percent = format!("{:>3}%", (share * 100.0) as u64);
+    // In the last column some terminals go to the next line.
+    let room = columns.saturating_sub(1);
+    let long = [status_text(reading, rate), short_text(reading, rate)];
+    let barred = long
+        .iter()
+        .flat_map(|text| BAR_COLUMNS.map(|bar| format!("{} {percent} {text}", bar_of(share, bar))));
+    // Without room for a bar the figures say more than a short one would.
+    let short = [counts_text(reading, rate), counts_text(reading, 0)];
+    let bare = long.iter().chain(&short).map(|text| format!("{percent} {text}"));
+    let mut lines = barred.chain(bare).chain([percent.clone()]);
+    lines.find(|line| line.len() <= room).unwrap_or_default()
+}
+
+fn bar_of(share: f64, columns: usize) -> String {
+    let done = (share * columns as f64) as usize;
+    let head = if done < columns { ">" } else { "" };
+    format!("[{:columns$}]", "=".repeat(done) + head)
+}
+
+/// The same as [`status_text`] in fewer words.
+fn short_text(reading: &Reading, rate: u64) -> String {
+    let (Phase::Transfer, Some((objects, bytes))) = (reading.phase, reading.total()) else {
+        return show_duration(reading.elapsed);
+    };
+    let mut text = format!(
+        "{}/{}, {}/{}",
+        show_number(reading.objects),
+        show_count(objects, "object"),
+        show_size(reading.bytes.min(bytes)),
+        show_size(bytes)
+    );
+    push_rate(&mut text, reading, bytes, rate);
+    text
+}
+
+/// The same without bytes; with a rate of 0 it is what must be said on the narrowest terminal.
+fn counts_text(reading: &Reading, rate: u64) -> String {
+    let (Phase::Transfer, Some((objects, bytes))) = (reading.phase, reading.total()) else {
+        return String::new();
+    };
+    let mut text = format!("{}/{}", show_number(reading.objects), show_number(objects));
+    push_rate(&mut text, reading, bytes, rate);
+    text
 }
 
 /// What a run is doing, in one line.
@@ -145,11 +205,17 @@ fn status_text(reading: &Reading, rate: u64) -> String {
     };
     let mut text = format!(
         "{phase}: {} of {}, {} of {}",
-        reading.objects,
+        show_number(reading.objects),
         show_count(objects, "object"),
         show_size(reading.bytes.min(bytes)),
         show_size(bytes)
     );
+    push_rate(&mut text, reading, bytes, rate);
+    text
+}
+
+/// How fast it goes, how long it takes and what failed.
+fn push_rate(text: &mut String, reading: &Reading, bytes: u64, rate: u64) {
     if rate > 0 {
         let left = bytes.saturating_sub(reading.bytes);
         text.push_str(&format!(", {}/s", show_size(rate)));
@@ -161,9 +227,8 @@ fn status_text(reading: &Reading, rate: u64) -> String {
         }
     }
     if reading.failed > 0 {
-        text.push_str(&format!(", {} failed", reading.failed));
+        text.push_str(&format!(", {} failed", show_number(reading.failed)));
     }
-    text
 }
 
 #[cfg(test)]
@@ -212,6 +277,52 @@ mod tests {
             "transfer: 10 of 1,001 objects, 40 MiB of 60 MiB, 2 MiB/s, 10s left, 1 failed"
         );
         assert_eq!(drawer.tick(at(25)), Drawn::default());
+    }
+
+    #[test]
+    fn a_bar_never_needs_a_second_line_and_says_as_much_as_fits() {
+        let totals = Totals {
+            put: 3_000,
+            put_bytes: 12 << 20,
+            ..Totals::default()
+        };
+        let reading = Reading {
+            elapsed: Duration::from_secs(4),
+            phase: Phase::Transfer,
+            totals: Some(totals),
+            objects: 1_033,
+            bytes: 4 << 20,
+            failed: 0,
+        };
+        let line = |columns| bar_text(&reading, 972 << 10, columns);
+        let tail = "972 KiB/s, 9s left";
+        assert_eq!(
+            line(120),
+            format!("[========>               ]  33% transfer: 1,033 of 3,000 objects, 4 MiB of 12 MiB, {tail}")
+        );
+        assert_eq!(
+            line(80),
+            format!("[====>       ]  33% 1,033/3,000 objects, 4 MiB/12 MiB, {tail}")
+        );
+        assert_eq!(line(40), format!(" 33% 1,033/3,000, {tail}"));
+        assert_eq!(line(20), " 33% 1,033/3,000");
+        assert_eq!(line(3), "");
+        let failing = Reading { failed: 2, ..reading };
+        assert_eq!(bar_text(&failing, 0, 40), " 33% 1,033/3,000, 2 failed");
+        for phase in [Phase::Look, Phase::Plan, Phase::Transfer, Phase::Finish] {
+            for columns in 1..200 {
+                let reading = Reading { phase, ..failing };
+                assert!(
+                    bar_text(&reading, 1 << 20, columns).len() < columns,
+                    "{phase:?} {columns}"
+                );
+            }
+        }
+        let whole = Reading {
+            objects: 3_000,
+            ..reading
+        };
+        assert!(bar_text(&whole, 0, 200).starts_with("[========================] 100% "));
     }
 
     #[test]

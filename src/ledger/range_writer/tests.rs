@@ -4,7 +4,7 @@ use futures::{TryStreamExt as _, stream};
 use proptest::prelude::*;
 
 use super::super::testing::{bucket, folder, record, run, shared};
-use super::super::{Edit, rewrite};
+use super::super::{CacheConfig, Edit, rewrite};
 use super::*;
 use crate::store::RequestKind;
 use crate::store::faulty::{Fault, FaultyStore, Matching};
@@ -230,7 +230,11 @@ async fn a_range_that_is_gone_or_damaged_is_named() {
 async fn what_was_written_or_read_once_costs_no_request_and_a_damaged_cache_costs_one() {
     let store = bucket();
     let cache = tempfile::tempdir().unwrap();
-    let reader = LedgerReader::new(shared(&store), folder(), Some(cache.path().to_owned()));
+    let kept = CacheConfig {
+        folder: cache.path().to_owned(),
+        limit_bytes: 1 << 20,
+    };
+    let reader = LedgerReader::new(shared(&store), folder(), Some(kept));
     let mut writer = writer(shared(&store), 1).sharing_cache_of(&reader);
     writer.push(&record("a", 1)).await.unwrap();
     let ranges = writer.finish().await.unwrap();

@@ -10,7 +10,9 @@ const TOPIC: &str = "rights";
 pub(super) async fn rights(store: &dyn Store, prefix: &str) -> (Vec<Finding>, bool) {
     let key = ObjectKey::new(format!("{prefix}rights"));
     let mut tried = Tried {
-        place: format!("{}/{prefix}*", store.bucket()),
+        bucket: store.bucket().to_string(),
+        // What is allowed for this folder alone is no help to an export.
+        prefix: prefix.find("_lakesync/").map_or(prefix, |at| &prefix[..at]).to_owned(),
         ..Tried::default()
     };
     // With a condition first: a policy may ask for one on all writes.
@@ -46,7 +48,8 @@ pub(super) async fn rights(store: &dyn Store, prefix: &str) -> (Vec<Finding>, bo
 
 #[derive(Default)]
 struct Tried {
-    place: String,
+    bucket: String,
+    prefix: String,
     lines: Vec<Finding>,
     /// Whether something is missing without which there is no export.
     lacking: bool,
@@ -69,7 +72,13 @@ impl Tried {
             Err(error) => {
                 let line = Finding::new(TOPIC, worst, error.to_string());
                 if error.kind == StoreErrorKind::Denied {
-                    let place = &self.place;
+                    let (bucket, prefix) = (&self.bucket, &self.prefix);
+                    // Listings are a matter of the bucket, all else of objects.
+                    let place = if action.starts_with("s3:List") {
+                        format!("the bucket {bucket}")
+                    } else {
+                        format!("{bucket}/{prefix}*")
+                    };
                     line.cure(format!(
                         "allow {action} for {place} in the policy of the user or the bucket"
                     ))

@@ -96,7 +96,7 @@ async fn each_right_that_is_lacking_is_named_by_itself() {
         };
         let cure = line.cure.as_deref().unwrap();
         assert!(
-            cure.contains(action) && cure.contains("bucket/exp/_lakesync/"),
+            cure.contains(action) && (cure.contains("for bucket/exp/* ") || cure.contains("for the bucket bucket ")),
             "{cure}"
         );
         assert_eq!(line.verdict == Verdict::Limited, usable, "{action}");

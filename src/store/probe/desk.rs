@@ -21,11 +21,29 @@ const DELETES_AT_ONCE: usize = 8;
 pub struct Desk<'a> {
     pub store: &'a dyn Store,
     prefix: String,
-    /// Whether a store's own failure counts as "cannot", since it failed in earlier tries as well.
+    /// Whether there is no try after this one, so that what was never answered counts as an answer where that harms nobody.
     last_try: bool,
     /// The condition of writes that test something else: a policy may ask for one on all writes.
     fresh: OnceLock<Condition>,
     open: Mutex<Vec<Upload>>,
+}
+
+/// What a trial is for, which says what an answer that is neither yes nor no means.
+///
+/// An answer that may pass (5xx, none at all) begins the probe anew, whatever the trial. It is about the last try.
+#[derive(Clone, Copy, Debug)]
+pub enum Trial {
+    /// A condition that keeps what others wrote safe, and that nothing replaces; its name. Only a store that answers
+    /// may be found to ignore it: no answer ends the probe, and so does a 403, which is the policy's word and not the
+    /// store's.
+    Guard(&'static str),
+    /// A way that saves time where it can be gone: a copy, a batch, a checksum. A 403 says as well as a 501 that it
+    /// cannot be; no answer ends the probe, since an export would go the long way for ever.
+    Way,
+    /// What some stores choke on, in whatever manner: an odd key, a file beside a folder, a wrong checksum. A key that
+    /// is held to be impossible is refused or made room for before anything is written, and the right checksum must
+    /// pass as well: being wrong harms nobody.
+    Odd,
 }
 
 /// An object that a step left for the next.
@@ -93,28 +111,43 @@ impl<'a> Desk<'a> {
     }
 
     /// Tells what a store cannot do from what ends the probe.
-    pub fn judge<T>(&self, answer: Result<T, StoreError>) -> Result<Outcome<T>, StoreError> {
+    pub fn judge<T>(&self, trial: Trial, answer: Result<T, StoreError>) -> Result<Outcome<T>, StoreError> {
         let error = match answer {
             Ok(value) => return Ok(Outcome::Done(value)),
             Err(error) => error,
         };
-        match &error.kind {
-            StoreErrorKind::ConditionFailed => Ok(Outcome::Refused),
-            // A bug of the store, then: the requests beside this one were answered.
-            StoreErrorKind::Unavailable | StoreErrorKind::NoReply if self.last_try => Ok(Outcome::Failed(error)),
-            // Credentials and region were right for the first write: such a store reads a key in another way
-            // than it is signed, or sends us to the key that it likes better.
-            StoreErrorKind::BadCredentials | StoreErrorKind::WrongRegion { .. } if self.fresh.get().is_some() => {
+        let guard = match trial {
+            Trial::Guard(guard) => Some(guard),
+            Trial::Way | Trial::Odd => None,
+        };
+        match (&error.kind, guard) {
+            (StoreErrorKind::ConditionFailed, _) => Ok(Outcome::Refused),
+            (StoreErrorKind::Denied, Some(guard)) => Err(unclear(error, guard)),
+            (kind, Some(guard)) if kind.is_ambiguous() && self.last_try => Err(unclear(error, guard)),
+            (kind, None) if kind.is_ambiguous() && self.last_try && matches!(trial, Trial::Odd) => {
                 Ok(Outcome::Failed(error))
             }
-            kind if kind.is_fatal() || kind.is_transient() => Err(error),
+            // Credentials and region were right for the first write: such a store reads a key in another way
+            // than it is signed, or sends us to the key that it likes better.
+            (StoreErrorKind::BadCredentials | StoreErrorKind::WrongRegion { .. }, None)
+                if self.fresh.get().is_some() =>
+            {
+                Ok(Outcome::Failed(error))
+            }
+            (kind, _) if kind.is_fatal() || kind.is_transient() => Err(error),
             _ => Ok(Outcome::Failed(error)),
         }
     }
 
     /// Writes an object whose body is `digit`, again and again.
-    pub async fn put(&self, key: &ObjectKey, digit: u8, condition: Condition) -> Result<Outcome<Written>, StoreError> {
-        self.judge(self.store.put(key, Put::new(body(digit), condition)).await)
+    pub async fn put(
+        &self,
+        trial: Trial,
+        key: &ObjectKey,
+        digit: u8,
+        condition: Condition,
+    ) -> Result<Outcome<Written>, StoreError> {
+        self.judge(trial, self.store.put(key, Put::new(body(digit), condition)).await)
     }
 
     /// Says with which condition new keys are written from now on.
@@ -144,7 +177,7 @@ impl<'a> Desk<'a> {
         if let Ok(upload) = &upload {
             self.uploads().push(upload.clone());
         }
-        self.judge(upload)
+        self.judge(Trial::Way, upload)
     }
 
     /// Notes that an upload is an object now, or gone.
@@ -186,12 +219,13 @@ impl<'a> Desk<'a> {
         if !batch.is_empty() {
             let keys: Vec<_> = batch.iter().map(|key| (key.clone(), None)).collect();
             // Where the batch fails, or an object in it, the deletes below try again one by one.
-            match self.judge(self.store.delete_many(&keys).await)? {
-                Outcome::Done(outcomes) => {
+            match self.store.delete_many(&keys).await {
+                Ok(outcomes) => {
                     let failed = batch.into_iter().zip(outcomes).filter(|(_, outcome)| !gone(outcome));
                     left.extend(failed.map(|(key, _)| key));
                 }
-                Outcome::Refused | Outcome::Failed(_) => left.extend(batch),
+                Err(error) if error.kind.is_fatal() => return Err(error),
+                Err(_) => left.extend(batch),
             }
         }
         left = self.delete_each(left).await;
@@ -252,6 +286,17 @@ impl<'a> Desk<'a> {
 /// A body that no other digit has.
 pub fn body(digit: u8) -> Vec<u8> {
     vec![digit; usize::try_from(BODY_BYTES).expect("it is 16")]
+}
+
+/// What is said of a guard that the store neither honours nor ignores.
+fn unclear(error: StoreError, guard: &'static str) -> StoreError {
+    StoreError {
+        kind: StoreErrorKind::Unclear {
+            guard,
+            answer: Box::new(error.kind),
+        },
+        ..error
+    }
 }
 
 fn gone(outcome: &Result<(), StoreError>) -> bool {

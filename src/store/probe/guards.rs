@@ -1,8 +1,12 @@
 //! The conditional writes of whole objects, and which keys can be.
 
-use super::desk::{Desk, Left, Outcome};
+use super::desk::{Desk, Left, Outcome, Trial, body};
 use crate::model::ObjectKey;
-use crate::store::{Condition, ObjectHeaders, StoreError, StoreErrorKind};
+use crate::store::{Condition, ObjectHeaders, Put, StoreError, StoreErrorKind};
+
+/// The conditions of writes, as the trials and their errors call them.
+pub const ABSENT: Trial = Trial::Guard("If-None-Match");
+pub const MATCHES: Trial = Trial::Guard("If-Match");
 
 /// What was found of `PutObject`.
 pub struct FoundPut {
@@ -41,15 +45,24 @@ pub async fn first_put(desk: &Desk<'_>) -> Result<(Left, bool), StoreError> {
         stale: crate::model::ETag::new(""),
         etag,
     };
-    match desk.put(&key, b'1', Condition::Absent).await? {
-        Outcome::Done(written) => {
-            desk.set_fresh(Condition::Absent);
-            return Ok((made(written.etag), true));
-        }
-        Outcome::Failed(error) if error.kind == StoreErrorKind::Denied => return Err(error),
-        Outcome::Refused | Outcome::Failed(_) => {}
+    // Without the right to delete the probe could not clear up after itself, nor could an export.
+    let unneeded = desk.store.delete(&desk.key("d"), &Condition::Always).await;
+    if let Err(error) = unneeded
+        && error.kind != StoreErrorKind::NotFound
+    {
+        return Err(error);
     }
-    let written = must(desk.put(&key, b'1', Condition::Always).await?)?;
+    let first = desk.store.put(&key, Put::new(body(b'1'), Condition::Absent)).await;
+    let first = match first {
+        // That is the right to write, and not the condition.
+        Err(error) if error.kind == StoreErrorKind::Denied => return Err(error),
+        answer => desk.judge(ABSENT, answer)?,
+    };
+    if let Outcome::Done(written) = first {
+        desk.set_fresh(Condition::Absent);
+        return Ok((made(written.etag), true));
+    }
+    let written = must(desk.put(Trial::Way, &key, b'1', Condition::Always).await?)?;
     desk.set_fresh(Condition::Always);
     Ok((made(written.etag), false))
 }
@@ -57,7 +70,7 @@ pub async fn first_put(desk: &Desk<'_>) -> Result<(Left, bool), StoreError> {
 /// Tries the conditions of `PutObject` on the first object, which the other steps copy from afterwards.
 pub async fn puts(desk: &Desk<'_>, (mut object, mut absent): (Left, bool)) -> Result<(FoundPut, Left), StoreError> {
     let mut matches = true;
-    match desk.put(&object.key, b'2', Condition::Absent).await? {
+    match desk.put(ABSENT, &object.key, b'2', Condition::Absent).await? {
         Outcome::Refused => {}
         Outcome::Done(written) => {
             absent = false;
@@ -66,16 +79,16 @@ pub async fn puts(desk: &Desk<'_>, (mut object, mut absent): (Left, bool)) -> Re
         Outcome::Failed(_) => absent = false,
     }
     let current = Condition::Matches(object.etag.clone());
-    let written = match desk.put(&object.key, b'3', current).await? {
+    let written = match desk.put(MATCHES, &object.key, b'3', current).await? {
         Outcome::Done(written) => written,
         Outcome::Refused | Outcome::Failed(_) => {
             matches = false;
-            must(desk.put(&object.key, b'3', Condition::Always).await?)?
+            must(desk.put(Trial::Way, &object.key, b'3', Condition::Always).await?)?
         }
     };
     object.stale = std::mem::replace(&mut object.etag, written.etag);
     let stale = Condition::Matches(object.stale.clone());
-    match desk.put(&object.key, b'4', stale).await? {
+    match desk.put(MATCHES, &object.key, b'4', stale).await? {
         Outcome::Refused => {}
         Outcome::Done(written) => {
             matches = false;
@@ -91,7 +104,7 @@ pub async fn copies(desk: &Desk<'_>, source: &Left) -> Result<FoundCopy, StoreEr
     let headers = ObjectHeaders::default();
     let copy = async |etag, to: &ObjectKey, condition| {
         let from = source.as_source(desk.store, etag);
-        desk.judge(desk.store.copy(&from, to, &condition, &headers).await)
+        desk.judge(Trial::Way, desk.store.copy(&from, to, &condition, &headers).await)
     };
     let (right, stale) = (&source.etag, &source.stale);
     let key = desk.key("c");
@@ -134,14 +147,13 @@ pub async fn copies(desk: &Desk<'_>, source: &Left) -> Result<FoundCopy, StoreEr
 /// Tries the condition of `DeleteObject`; the object is gone afterwards, if the store can delete it at all.
 pub async fn delete(desk: &Desk<'_>, object: &Left) -> Result<bool, StoreError> {
     let mismatched = Condition::Matches(object.stale.clone());
-    if !desk
-        .judge(desk.store.delete(&object.key, &mismatched).await)?
-        .is_refused()
-    {
+    let refused = desk.judge(MATCHES, desk.store.delete(&object.key, &mismatched).await)?;
+    if !refused.is_refused() {
         return Ok(false);
     }
     let matched = Condition::Matches(object.etag.clone());
-    Ok(desk.judge(desk.store.delete(&object.key, &matched).await)?.is_done())
+    let deleted = desk.judge(MATCHES, desk.store.delete(&object.key, &matched).await)?;
+    Ok(deleted.is_done())
 }
 
 /// Tries `DeleteObjects`, with an etag that the first object does not have and with the one of the second.
@@ -150,8 +162,11 @@ pub async fn delete_many(desk: &Desk<'_>, kept: &Left, deleted: &Left) -> Result
         (kept.key.clone(), Some(kept.stale.clone())),
         (deleted.key.clone(), Some(deleted.etag.clone())),
     ];
-    if let Outcome::Done(outcomes) = desk.judge(desk.store.delete_many(&batch).await)? {
-        let outcomes: Result<Vec<_>, _> = outcomes.into_iter().map(|outcome| desk.judge(outcome)).collect();
+    if let Outcome::Done(outcomes) = desk.judge(Trial::Way, desk.store.delete_many(&batch).await)? {
+        let outcomes: Result<Vec<_>, _> = outcomes
+            .into_iter()
+            .map(|outcome| desk.judge(Trial::Way, outcome))
+            .collect();
         let matches = matches!(&outcomes?[..], [Outcome::Refused, Outcome::Done(())]);
         return Ok(FoundBatch {
             accepted: true,
@@ -160,7 +175,7 @@ pub async fn delete_many(desk: &Desk<'_>, kept: &Left, deleted: &Left) -> Result
     }
     // Perhaps it is only the etags that it does not take.
     let batch = [(deleted.key.clone(), None)];
-    let plain = desk.judge(desk.store.delete_many(&batch).await)?.done();
+    let plain = desk.judge(Trial::Way, desk.store.delete_many(&batch).await)?.done();
     Ok(FoundBatch {
         accepted: plain.is_some_and(|outcomes| outcomes.iter().all(Result::is_ok)),
         matches: false,
@@ -172,10 +187,10 @@ pub async fn file_beside_folder(desk: &Desk<'_>) -> Result<FoundFolders, StoreEr
     // Not below the first object: a store may be confused by that, and others copy from it meanwhile.
     let mut tried = vec![try_key(desk, "f").await?, try_key(desk, "f/below").await?];
     let key = desk.key("k");
-    let mut over = desk.put(&key, b'5', desk.fresh()).await?;
+    let mut over = desk.put(Trial::Odd, &key, b'5', desk.fresh()).await?;
     let absent_over_folder = !over.is_refused();
     if over.is_refused() {
-        over = desk.put(&key, b'5', Condition::Always).await?;
+        over = desk.put(Trial::Odd, &key, b'5', Condition::Always).await?;
     }
     tried.push((key, over.is_done()));
     Ok(FoundFolders {
@@ -193,7 +208,7 @@ pub async fn odd_key(desk: &Desk<'_>) -> Result<(ObjectKey, bool), StoreError> {
 
 async fn try_key(desk: &Desk<'_>, name: &str) -> Result<(ObjectKey, bool), StoreError> {
     let key = desk.key(name);
-    let accepted = desk.put(&key, b'5', desk.fresh()).await?.is_done();
+    let accepted = desk.put(Trial::Odd, &key, b'5', desk.fresh()).await?.is_done();
     Ok((key, accepted))
 }
 

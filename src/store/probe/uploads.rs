@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::checksums::{is_rejected, verified_on_put, wrong_value};
-use super::desk::{BODY_BYTES, Desk, Left, Outcome, body};
+use super::desk::{BODY_BYTES, Desk, Left, Outcome, Trial, body};
+use super::guards::{ABSENT, MATCHES};
 use crate::model::{ETag, ObjectKey};
 use crate::store::{Checksum, Condition, Part, StoreError, StoreErrorKind, Upload};
 
@@ -36,7 +37,8 @@ pub async fn part_copy(desk: &Desk<'_>, source: &Left) -> Result<FoundPartCopy, 
     };
     let copy = async |etag| {
         let from = source.as_source(desk.store, etag);
-        desk.judge(desk.store.upload_part_copy(&upload, 1, &from, 0..BODY_BYTES).await)
+        let copied = desk.store.upload_part_copy(&upload, 1, &from, 0..BODY_BYTES).await;
+        desk.judge(Trial::Way, copied)
     };
     let refused = copy(&source.stale).await?.is_refused();
     let copied = copy(&source.etag).await?.done();
@@ -197,7 +199,7 @@ impl Attempt<'_> {
 async fn send_part(desk: &Desk<'_>, upload: &Upload, checksum: Checksum) -> Result<Option<Part>, StoreError> {
     let bytes = Bytes::from(body(b'p'));
     let sent = desk.store.upload_part(upload, 1, bytes, checksum, None).await;
-    Ok(desk.judge(sent)?.done())
+    Ok(desk.judge(Trial::Way, sent)?.done())
 }
 
 async fn complete(
@@ -213,5 +215,11 @@ async fn complete(
     if answer.is_ok() {
         desk.ended(upload);
     }
-    desk.judge(answer.map(|written| written.etag))
+    // Without a condition it tells whether uploads work at all.
+    let trial = match condition {
+        Condition::Absent => ABSENT,
+        Condition::Matches(_) => MATCHES,
+        Condition::Always => Trial::Way,
+    };
+    desk.judge(trial, answer.map(|written| written.etag))
 }

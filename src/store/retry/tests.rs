@@ -126,6 +126,30 @@ async fn a_store_out_of_reach_is_told_within_some_twenty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_never_said_a_word_is_not_asked_for_minutes() {
+    let silence = |request| async move {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        Err::<(), _>(error(request, Kind::NoReply))
+    };
+    let read = || silence(RequestKind::Get);
+    let quiet = retrying(None);
+    quiet.again(RequestKind::Get, 0, read).await.unwrap_err();
+    assert_eq!(quiet.counts.totals().requests(), 1);
+    // A body may be long on its way.
+    let write = || silence(RequestKind::Put);
+    quiet.again(RequestKind::Put, 0, write).await.unwrap_err();
+    assert_eq!(quiet.counts.totals().requests(), 1 + 8);
+    // Whoever was heard once gets the full patience: be it an error that was heard.
+    let heard = retrying(None);
+    send(&heard, RequestKind::Get, |_| Some(Kind::NotFound))
+        .await
+        .0
+        .unwrap_err();
+    heard.again(RequestKind::Get, 0, read).await.unwrap_err();
+    assert_eq!(heard.counts.totals().requests(), 1 + 8);
+}
+
+#[tokio::test(start_paused = true)]
 async fn lease_traffic_does_not_wait_for_a_place() {
     let limiter = Arc::new(Limiter::new(1));
     let _all = limiter.place().await;
@@ -145,7 +169,7 @@ fn waits_are_random_but_bounded() {
     });
     let now = Instant::now();
     let waits: Vec<Duration> = (0..50)
-        .map(|_| patience.pause(now, &Kind::Throttled).unwrap())
+        .map(|_| patience.pause(now, &Kind::Throttled, false).unwrap())
         .collect();
     assert!(waits[0] <= Duration::from_millis(100));
     assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(10)));

@@ -185,10 +185,12 @@ where
     let detail = text
         .contains("invalid peer certificate")
         .then(|| "the certificate is not trusted; name the file of the authority's in AWS_CA_BUNDLE".to_owned());
+    // The list of all places that were looked at says less than the message, in ten times the words.
+    let says_nothing = kind == StoreErrorKind::NoCredentials && text.contains("no credentials found in chain");
     Failure {
         kind,
         detail,
-        cause: Some(Cause::new(error)),
+        cause: (!says_nothing).then(|| Cause::new(error)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Report, testing};
+use lakesync::ledger::CacheConfig;
 use lakesync::model::{ObjectKey, S3Url};
 use lakesync::source::git::{GitConfig, GitSource};
 use lakesync::source::{DirConfig, DirSource};
@@ -67,7 +68,10 @@ impl World {
         let bucket = server.new_bucket().await;
         let path: S3Url = format!("s3://{}/out/", bucket.bucket).parse().unwrap();
         let config = ExportConfig {
-            cache: Some(room.path().join("cache")),
+            cache: Some(CacheConfig {
+                folder: room.path().join("cache"),
+                limit_bytes: 1 << 30,
+            }),
             ..testing::config(&path)
         };
         Self {
@@ -135,7 +139,7 @@ impl World {
     fn dir_source(&self, tree: &Path) -> DirSource {
         let config = DirConfig {
             path: tree.to_owned(),
-            cache: self.config.cache.clone(),
+            cache: self.config.cache.as_ref().map(|cache| cache.folder.clone()),
             ..DirConfig::default()
         };
         DirSource::open(config).unwrap()
