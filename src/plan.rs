@@ -9,7 +9,7 @@ mod planner;
 mod step;
 
 pub use headers::{HeaderError, HeaderRuleError, HeaderRules};
-pub use keys::{KeyProblem, KeyRules, OddKeys, is_own_file};
+pub use keys::{KeyProblem, KeyRules, LEDGER_FOLDER, OddKeys, is_own_file};
 pub use markers::Markers;
 pub use order::{LastRuleError, LastRules, MARKER_NAME, Turn};
 pub use planner::{Draft, Plan, PlanError, PlanRules, Planner};

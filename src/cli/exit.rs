@@ -187,6 +187,7 @@ impl From<&LedgerError> for Exit {
             LedgerError::Store(error) => error.into(),
             LedgerError::Newer { .. }
             | LedgerError::Damaged { .. }
+            | LedgerError::DamagedLease { .. }
             | LedgerError::RangeGone { .. }
             | LedgerError::OutOfOrder { .. }
             | LedgerError::NotAtCut { .. }

@@ -197,6 +197,10 @@ impl Session<'_> {
         let Some(Loaded { root, .. }) = loaded else {
             return Ok(());
         };
+        if root.status.path != self.exporter.config.status_path {
+            // Its newest was closed when it was left; here those runs have no files.
+            return Ok(());
+        }
         let message = "the run died; a later one goes on from here";
         // A run of a status path that was left since is not among the names.
         for run in inherited
@@ -209,7 +213,6 @@ impl Session<'_> {
         // A run that failed in good order, but for its last status.
         if root.state == State::Dirty(Vec::new())
             && let Some(newest) = root.status.names.last()
-            && root.status.path == self.exporter.config.status_path
         {
             self.close_file(newest, &CommitId::new(""), message, capabilities)
                 .await?;
@@ -252,6 +255,7 @@ impl Session<'_> {
                 ..StatusHead::empty()
             },
         };
+        self.abort_status_uploads(file.key()).await?;
         head.status = ExportState::Failure;
         message.clone_into(&mut head.message);
         head.finished_at = Some(self.store_now());
@@ -268,10 +272,7 @@ impl Session<'_> {
             return Ok(());
         };
         let bucket = &root.status.path.bucket;
-        let known = [&self.status_store, &self.ledger_store]
-            .into_iter()
-            .find(|store| store.bucket() == bucket);
-        if let Some(store) = known {
+        if let Some(store) = self.store_of(bucket) {
             return Ok(self.end_left_file(store, root, newest).await?);
         }
         let why = match self.open_bucket(bucket).await {

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use crate::ledger::{Loaded, Root, StatusName, load_root};
-use crate::model::CommitId;
+use crate::model::{CommitId, ObjectKey};
 use crate::status::{ExportState, RecordsListed, StatusError, StatusHead, read_head};
-use crate::store::{Capabilities, StoreErrorKind};
+use crate::store::{Capabilities, StoreError, StoreErrorKind};
 use crate::switches::{Switch, is_out};
 use crate::transfer::Outcomes;
 
@@ -104,14 +104,30 @@ impl Session<'_> {
         inherited: &Inherited,
     ) -> Result<(), ExportError> {
         match self.try_abort_uploads(loaded, inherited).await {
-            Err(ExportError::Store(error))
-                if matches!(error.kind, StoreErrorKind::Denied | StoreErrorKind::NotSupported) =>
-            {
-                let text = format!("multipart uploads of dead runs stay: {error}");
-                self.exporter.progress.warn(&text);
-                Ok(())
-            }
+            Err(ExportError::Store(error)) => self.let_uploads_stay(error),
             other => other,
+        }
+    }
+
+    /// Gives up what a run that died in a status file of many parts left of it. Such a run need not be in the root
+    /// any more: its swap was done.
+    pub(super) async fn abort_status_uploads(&self, key: &ObjectKey) -> Result<(), ExportError> {
+        if is_out(Switch::AbortDeadUploads) {
+            return Ok(());
+        }
+        match abort_all_uploads(&*self.status_store, key.as_str()).await {
+            Err(error) => self.let_uploads_stay(error),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn let_uploads_stay(&self, error: StoreError) -> Result<(), ExportError> {
+        if matches!(error.kind, StoreErrorKind::Denied | StoreErrorKind::NotSupported) {
+            let text = format!("multipart uploads of dead runs stay: {error}");
+            self.exporter.progress.warn(&text);
+            Ok(())
+        } else {
+            Err(error.into())
         }
     }
 
@@ -129,10 +145,12 @@ impl Session<'_> {
         };
         let aborted = settler.abort_uploads(&runs).await?;
         // Status files of big trees go in parts, too.
-        if let Some(Loaded { root, .. }) = loaded {
+        if let Some(Loaded { root, .. }) = loaded
+            && let Some(store) = self.store_of(&root.status.path.bucket)
+        {
             for run in runs.iter().filter(|run| root.status.names.contains(&run.status)) {
-                let key = self.exporter.config.status_path.prefix.join(&run.status.to_string());
-                abort_all_uploads(&*self.status_store, key.as_str()).await?;
+                let key = root.status.path.prefix.join(&run.status.to_string());
+                abort_all_uploads(&**store, key.as_str()).await?;
             }
         }
         // A root that landed late ends all probing, perhaps after a probe that died.
@@ -170,6 +188,7 @@ impl Session<'_> {
             }
             None => StatusHead::empty(),
         };
+        self.abort_status_uploads(file.key()).await?;
         head.source.clone_from(&root.source);
         head.export_path = root.export_path.to_string();
         head.commit = commit.to_string();

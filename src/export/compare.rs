@@ -59,10 +59,13 @@ impl Comparison<'_> {
                 Some(Item::Failed { path, error }) => {
                     pair_up(&mut planner, markers.before(&path), &mut standing, &mut known).await?;
                     leave_before(&mut planner, &path, &mut standing, &mut known).await?;
-                    // What stands there stays, whatever the file holds now.
-                    if let Some(Standing::Ours(record)) = standing.take_if(|standing| *standing.path() == path) {
-                        planner.keep(&record);
+                    let same = standing.take_if(|standing| *standing.path() == path);
+                    if same.is_some() {
                         standing = known.next().await?;
+                    }
+                    // What stands there stays, whatever the file holds now.
+                    if let Some(Standing::Ours(record)) = same {
+                        planner.keep(&record);
                     }
                     planner.unreadable(path, error)?;
                     continue;

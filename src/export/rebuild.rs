@@ -12,17 +12,17 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::ledger::{
     CacheConfig, Holder, Lease, LeaseRequest, LedgerError, LedgerFolder, LedgerReader, RangeRef, RangeWriter, Record,
-    Root, State, StatusName, StatusPlace, Unsettled, cleanup, load_root, swap_root,
+    Root, State, StatusName, StatusPlace, Unsettled, cleanup, load_root, read_intents, swap_root,
 };
 use crate::model::{ContentIds, ETag, RelPath, RunId, S3Url};
-use crate::plan::{HeaderRules, is_own_file};
+use crate::plan::{HeaderRules, LEDGER_FOLDER, is_own_file};
 use crate::status::{ExportState, RecordsListed, StatusRecord, list_names, read_head, read_records, record_bytes};
 use crate::store::{
     Capabilities, Fenced, ObjectMeta, RequestCounts, RetryConfig, Retrying, Store, StoreErrorKind, list_objects, probe,
 };
 
-use super::ExportError;
 use super::finish::UNSETTLED_FOR;
+use super::{ExportError, Refusal};
 
 /// HEADs under way at once.
 const LOOKS_AT_ONCE: usize = 32;
@@ -141,7 +141,17 @@ async fn under_lease(
         Err(error) if error.kind == StoreErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    let last = last_success(&**status_store, &request.status_path).await?;
+    if let Some(root) = &known
+        && root.status.path != request.status_path
+    {
+        return Err(Refusal::StatusMoved {
+            export_path: request.export_path.to_string(),
+            found: root.status.path.to_string(),
+            wanted: request.status_path.to_string(),
+        }
+        .into());
+    }
+    let last = last_success(&**status_store, request).await?;
     let capabilities = match &known {
         Some(root) => root.store,
         None => probe::probe(fenced, &folder.probe(run)).await?.capabilities,
@@ -158,6 +168,7 @@ async fn under_lease(
     }
     let kin: BTreeSet<RunId> = unsettled.iter().map(|one| one.run.run).collect();
     let records = ours(request, store, &last, &kin, &mut rebuilt).await?;
+    let unsettled = readable(store, folder, unsettled).await?;
     let ranges = write_ranges(request, store, folder, run, capabilities, &records).await?;
     rebuilt.objects = records.len() as u64;
     rebuilt.missing = last.records.keys().filter(|path| !records.contains_key(*path)).count() as u64;
@@ -196,11 +207,40 @@ async fn under_lease(
     Ok(rebuilt)
 }
 
+/// Leaves out runs whose intents are damaged or gone: nobody could settle them ever, and what they wrote until now was
+/// just looked at.
+async fn readable(
+    store: &Arc<dyn Store>,
+    folder: &LedgerFolder,
+    unsettled: Vec<Unsettled>,
+) -> Result<Vec<Unsettled>, LedgerError> {
+    let mut kept = Vec::new();
+    for one in unsettled {
+        let mut intents = read_intents(store.clone(), folder.clone(), one.run.run);
+        let read: Result<(), LedgerError> = loop {
+            match intents.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break Err(error),
+                None => break Ok(()),
+            }
+        };
+        match read {
+            Ok(()) => kept.push(one),
+            Err(error @ LedgerError::Damaged { .. }) => {
+                tracing::warn!(%error, "what this run may still do cannot be known; it is let go");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(kept)
+}
+
 fn generation_by_time() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(1)
 }
 
-async fn last_success(store: &dyn Store, path: &S3Url) -> Result<LastSuccess, ExportError> {
+async fn last_success(store: &dyn Store, request: &Rebuild) -> Result<LastSuccess, ExportError> {
+    let (path, export_path) = (&request.status_path, request.export_path.to_string());
     let mut last = LastSuccess {
         names: list_names(store, &path.prefix).await?,
         ..LastSuccess::default()
@@ -210,6 +250,13 @@ async fn last_success(store: &dyn Store, path: &S3Url) -> Result<LastSuccess, Ex
         let Some((head, _)) = read_head(store, &key).await? else {
             continue;
         };
+        if !head.export_path.is_empty() && head.export_path != export_path {
+            return Err(Refusal::StatusTaken {
+                status_path: path.to_string(),
+                found: head.export_path,
+            }
+            .into());
+        }
         if head.status == ExportState::Success && head.records == RecordsListed::All {
             let records = &mut last.records;
             read_records(store, &key, |record| {
@@ -250,14 +297,41 @@ async fn ours(
         })
         .try_buffered(LOOKS_AT_ONCE);
     let mut looks = pin!(looks);
+    let mut exports_below = Vec::new();
     while let Some(looked) = looks.next().await.transpose()? {
         let Some((path, meta)) = looked else { continue };
+        exports_below.extend(folder_of_export(&path));
         match record_of(path, meta, last, kin) {
             Some(record) => drop(records.insert(record.path.clone(), record)),
             None => rebuilt.foreign += 1,
         }
     }
+    // What another export wrote below this one bears marks as well.
+    let is_listed = |record: &Record| {
+        last.records
+            .get(&record.path)
+            .is_some_and(|one| one.etag == record.etag)
+    };
+    let is_below = |path: &RelPath| exports_below.iter().any(|folder| path.as_bytes().starts_with(folder));
+    let all = records.len();
+    records.retain(|path, record| is_listed(record) || !is_below(path));
+    rebuilt.foreign += (all - records.len()) as u64;
     Ok(records)
+}
+
+/// The folder, with its final `/`, that a file of another export's ledger says is that export's path.
+fn folder_of_export(path: &RelPath) -> Option<Vec<u8>> {
+    let bytes = path.as_bytes();
+    let found = ["root.json", "lease.json"].into_iter().find_map(|name| {
+        let tail = format!("/{LEDGER_FOLDER}/{name}");
+        bytes.strip_suffix(tail.as_bytes())
+    });
+    found.map(|folder| [folder, b"/"].concat())
+}
+
+/// Whether a path has the name of a status file, which bears a mark wherever it is.
+fn is_status_file(path: &RelPath) -> bool {
+    std::str::from_utf8(path.file_name()).is_ok_and(|name| name.parse::<StatusName>().is_ok())
 }
 
 fn record_of(path: RelPath, meta: ObjectMeta, last: &LastSuccess, kin: &BTreeSet<RunId>) -> Option<Record> {
@@ -268,7 +342,7 @@ fn record_of(path: RelPath, meta: ObjectMeta, last: &LastSuccess, kin: &BTreeSet
         .mark
         .as_ref()
         .is_some_and(|mark| kin.contains(&mark.run) || last.run.is_none_or(|run| mark.run > run));
-    if !same(&meta.etag) && !later {
+    if !same(&meta.etag) && (!later || is_status_file(&path)) {
         return None;
     }
     let content = meta

@@ -118,6 +118,13 @@ impl<'a> Session<'a> {
         Ok(found)
     }
 
+    /// The store of a bucket, where it is one of the two of this run.
+    pub(super) fn store_of(&self, bucket: &Bucket) -> Option<&Arc<dyn Store>> {
+        [&self.status_store, &self.ledger_store]
+            .into_iter()
+            .find(|store| store.bucket() == bucket)
+    }
+
     pub(super) async fn swap(&self, root: &Root, expected: Option<&ETag>) -> Result<ETag, SwapError> {
         swap_root(&*self.ledger_store, &self.folder, root, expected).await
     }

@@ -25,6 +25,14 @@ pub enum LedgerError {
         /// What is wrong with it.
         why: String,
     },
+    /// The lease holds what nobody wrote. Whoever had it finds that out and stops.
+    #[error("{file} is damaged ({why}); delete it when no export to this path is running")]
+    DamagedLease {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A range is gone. The root that named it may have been replaced meanwhile: read the root again, once.
     #[error("{file} is gone although the root names it; run `lakesync ledger rebuild` if this happens again")]
     RangeGone {

@@ -310,8 +310,12 @@ async fn read_lease(store: &dyn Store, key: &ObjectKey) -> Result<Found, LedgerE
     let Some((meta, bytes)) = read_file(store, key).await? else {
         return Ok(None);
     };
-    let file = ENVELOPE.open(&place(store.bucket(), key), &bytes)?;
-    Ok(Some((meta, bytes, file)))
+    match ENVELOPE.open(&place(store.bucket(), key), &bytes) {
+        Ok(file) => Ok(Some((meta, bytes, file))),
+        // A ledger is made anew under the lease, so that this would be no cure.
+        Err(LedgerError::Damaged { file, why }) => Err(LedgerError::DamagedLease { file, why }),
+        Err(error) => Err(error),
+    }
 }
 
 fn held((meta, _, file): (ObjectMeta, Bytes, LeaseFile), raced: bool) -> Try {

@@ -9,6 +9,12 @@ use super::record::HEAD_BYTES;
 /// The longest message; the whole head but for `errors` must fit into [`HEAD_BYTES`].
 const LONGEST_MESSAGE_BYTES: usize = 1000;
 
+/// What begins the last field.
+const ERRORS: &[u8] = b",\"errors\":";
+
+/// How long the line may be without its last field: then the first 4 KiB tell where that begins.
+const LONGEST_WITHOUT_ERRORS_BYTES: usize = HEAD_BYTES - ERRORS.len();
+
 /// What a status file says of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -154,18 +160,27 @@ impl StatusHead {
     /// The head as the first line, padded so that records may follow at a known place.
     pub(super) fn line(&self) -> Vec<u8> {
         let mut head = self.clone();
-        let cut = (0..=LONGEST_MESSAGE_BYTES)
-            .rev()
-            .find(|at| head.message.is_char_boundary(*at))
-            .unwrap_or(0);
-        head.message.truncate(cut);
-        head.errors.truncate(Self::MOST_ERRORS);
-        let mut line = serde_json::to_vec(&head).expect("a head is plain data");
+        let mut errors = std::mem::take(&mut head.errors);
+        cut(&mut head.message, LONGEST_MESSAGE_BYTES);
+        // A letter is a byte of the line at least: what is too much of the line goes from the text.
+        let excess = head.json().len().saturating_sub(LONGEST_WITHOUT_ERRORS_BYTES);
+        let longest = head.message.len().saturating_sub(excess);
+        cut(&mut head.message, longest);
+        let excess = head.json().len().saturating_sub(LONGEST_WITHOUT_ERRORS_BYTES);
+        let longest = head.source.len().saturating_sub(excess);
+        cut(&mut head.source, longest);
+        errors.truncate(Self::MOST_ERRORS);
+        head.errors = errors;
+        let mut line = head.json();
         if line.len() < HEAD_BYTES {
             line.resize(HEAD_BYTES - 1, b' ');
         }
         line.push(b'\n');
         line
+    }
+
+    fn json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a head is plain data")
     }
 
     /// Reads a head from the first bytes of a file; `errors` may have been cut off.
@@ -174,8 +189,7 @@ impl StatusHead {
         match serde_json::from_slice(line) {
             Ok(head) => Ok(head),
             Err(error) => {
-                let errors = b",\"errors\":";
-                let cut = line.windows(errors.len()).position(|window| window == errors);
+                let cut = line.windows(ERRORS.len()).position(|window| window == ERRORS);
                 let whole = cut.map(|at| [&line[..at], b"}"].concat());
                 whole
                     .and_then(|line| serde_json::from_slice(&line).ok())
@@ -183,6 +197,12 @@ impl StatusHead {
             }
         }
     }
+}
+
+/// Cuts a text to so many bytes at most, between two letters.
+fn cut(text: &mut String, most: usize) {
+    let at = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    text.truncate(at.unwrap_or(0));
 }
 
 #[cfg(test)]
@@ -203,6 +223,26 @@ mod tests {
         assert_eq!(line.len(), HEAD_BYTES);
         let read = StatusHead::parse(&line).unwrap();
         assert!(read.message.len() <= LONGEST_MESSAGE_BYTES && read.message.starts_with('é'));
+    }
+
+    #[test]
+    fn a_head_fits_its_first_4_kib_however_long_its_texts_are() {
+        for errors in [0, 200] {
+            let failure = ObjectFailure {
+                path: RelPath::new("a").unwrap(),
+                error: "x".repeat(100),
+            };
+            let long = StatusHead {
+                message: "\u{1}".repeat(4000),
+                source: "ö".repeat(4000),
+                errors: vec![failure; errors],
+                ..head()
+            };
+            let line = long.line();
+            let read = StatusHead::parse(&line[..HEAD_BYTES]).unwrap();
+            assert_eq!((read.commit.as_str(), read.errors.len()), ("c", 0));
+            assert!(read.source.starts_with('ö'));
+        }
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Runs over the doubles in memory: what one export does to a bucket, request by request.
 
+mod rebuilt;
+mod status_files;
 mod status_path;
 mod trouble;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lakesync::clock::VirtualClock;
 use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Refusal, Report, testing};
@@ -14,6 +18,7 @@ use lakesync::plan::OddKeys;
 use lakesync::source::memory::{MemoryFile, MemorySource, MemoryTree};
 use lakesync::status::{ExportState, StatusRecord, read_newest, read_records};
 use lakesync::store::Capabilities;
+use lakesync::store::faulty::{Fault, FaultyStore, Matching};
 use lakesync::store::memory::MemoryStore;
 use tokio_util::sync::CancellationToken;
 
@@ -274,4 +279,20 @@ async fn what_is_left_out_is_counted_only_where_the_whole_tree_was_read() {
     world.config.headers = testing::headers(&["*: Cache-Control=no-cache"]);
     let report = world.export().await.unwrap();
     assert_eq!(skipped(&world, &report).await, (Some(2), Some(2)));
+}
+
+impl World {
+    /// Lets a run die at the first request that matches, and its lease end.
+    async fn die_at(&self, matching: Matching) {
+        let store = Arc::new(FaultyStore::new(Arc::new(self.store.clone()), matching));
+        let exporter = Exporter {
+            store: store.clone(),
+            status_store: store,
+            ..self.exporter()
+        };
+        let cancel = CancellationToken::new();
+        let killed = tokio::time::timeout(Duration::from_secs(5), exporter.run(&cancel)).await;
+        assert!(killed.is_err(), "it came to its end");
+        tokio::time::sleep(Duration::from_secs(120)).await;
+    }
 }

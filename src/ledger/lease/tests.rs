@@ -250,7 +250,10 @@ async fn a_damaged_lease_is_an_error_and_not_a_free_one() {
     let store = bucket();
     store.foreign_put(&folder().lease(), "");
     let outcome = acquire(&store, 1).await;
-    assert!(matches!(outcome, Err(LeaseError::Ledger(LedgerError::Damaged { .. }))));
+    assert!(matches!(
+        outcome,
+        Err(LeaseError::Ledger(LedgerError::DamagedLease { .. }))
+    ));
 }
 
 #[tokio::test(start_paused = true)]
