@@ -1,7 +1,7 @@
 //! What holds of lakeFS, whether it is the stand-in or the real one.
 
-use super::http::Sent;
-use super::repository::{Stat, Upload};
+use super::http::{Api, Sent};
+use super::repository::{Repository, Stat, Upload};
 use super::server::{BlockStoreKind, LakeFsServer};
 
 fn paths(listing: &[Stat]) -> Vec<&str> {
@@ -13,7 +13,12 @@ async fn commits_merges_reverts_and_resets_move_a_branch() {
     for server in LakeFsServer::start_all().await {
         let repository = server.new_repository().await;
         let root = repository.head("main").await;
-        assert_eq!(repository.get_commit("main").await.meta_range_id, "", "{}", server.name());
+        assert_eq!(
+            repository.get_commit("main").await.meta_range_id,
+            "",
+            "{}",
+            server.name()
+        );
         for path in ["a", "dir/b", "dir/c"] {
             repository.upload("main", path, path).await;
         }
@@ -26,17 +31,40 @@ async fn commits_merges_reverts_and_resets_move_a_branch() {
         repository.tag("v1.0", "dev").await;
         let merged = repository.merge("dev", "main").await;
         assert_eq!(repository.head("main").await, merged);
-        assert_eq!(repository.get_commit("main").await.parents, [first.id.clone(), on_dev.id.clone()]);
-        assert_eq!(paths(&repository.list("main").await), ["dir/b", "dir/c", "from dev"], "{}", server.name());
+        assert_eq!(
+            repository.get_commit("main").await.parents,
+            [first.id.clone(), on_dev.id.clone()]
+        );
+        assert_eq!(
+            paths(&repository.list("main").await),
+            ["dir/b", "dir/c", "from dev"],
+            "{}",
+            server.name()
+        );
 
         repository.revert("main", &merged, 1).await;
-        assert_eq!(paths(&repository.list("main").await), ["a", "dir/b", "dir/c"], "{}", server.name());
+        assert_eq!(
+            paths(&repository.list("main").await),
+            ["a", "dir/b", "dir/c"],
+            "{}",
+            server.name()
+        );
         assert_eq!(repository.get_commit("main~1").await.id, merged);
         assert_eq!(repository.get_commit("main~1^2").await.id, on_dev.id);
 
         repository.upload("main", "staged", "x").await;
-        assert_eq!(paths(&repository.list("main").await), ["a", "dir/b", "dir/c", "staged"], "{}", server.name());
-        assert_eq!(paths(&repository.list("main@").await), ["a", "dir/b", "dir/c"], "{}", server.name());
+        assert_eq!(
+            paths(&repository.list("main").await),
+            ["a", "dir/b", "dir/c", "staged"],
+            "{}",
+            server.name()
+        );
+        assert_eq!(
+            paths(&repository.list("main@").await),
+            ["a", "dir/b", "dir/c"],
+            "{}",
+            server.name()
+        );
         repository.reset("main").await;
 
         repository.hard_reset("main", "v1.0").await;
@@ -44,6 +72,25 @@ async fn commits_merges_reverts_and_resets_move_a_branch() {
         assert_eq!(repository.get_commit(&first.id[..20]).await, first, "{}", server.name());
         repository.delete_branch("dev").await;
         assert_eq!(repository.get_commit(&on_dev.id).await, on_dev, "{}", server.name());
+    }
+}
+
+#[tokio::test]
+async fn a_branch_can_become_empty() {
+    for server in LakeFsServer::start_all().await {
+        let repository = server.new_repository().await;
+        repository.upload("main", "a", "x").await;
+        repository.commit("main", "one").await;
+        repository.delete("main", "a").await;
+        repository.delete("main", "never there").await;
+        let emptied = repository.commit("main", "none").await;
+        assert_eq!(paths(&repository.list("main").await), [""; 0], "{}", server.name());
+        // The metarange without records; the first commit alone has none.
+        let expected = "00fb7eff1a97c500eb3ca8d2ef5464131d6b6a5f9512e41eba97843522213b66";
+        assert_eq!(emptied.meta_range_id, expected, "{}", server.name());
+        let nothing = Sent::json(&serde_json::json!({ "message": "again" }));
+        let refused = repository.send("POST", "/branches/main/commits", nothing).await;
+        assert_eq!(refused.status, 400, "{}", server.name());
     }
 }
 
@@ -59,16 +106,27 @@ async fn both_sides_of_a_merge_arrive_and_a_conflict_is_refused() {
         repository.upload("main", "ours", "3").await;
         repository.commit("main", "on main").await;
         repository.merge("dev", "main").await;
-        assert_eq!(paths(&repository.list("main").await), ["ours", "shared", "theirs"], "{}", server.name());
+        assert_eq!(
+            paths(&repository.list("main").await),
+            ["ours", "shared", "theirs"],
+            "{}",
+            server.name()
+        );
 
         for (branch, bytes) in [("dev", "4"), ("main", "5")] {
             repository.upload(branch, "shared", bytes).await;
             repository.commit(branch, "change").await;
         }
-        let conflict = repository.send("POST", "/refs/dev/merge/main", Sent::json(&serde_json::json!({}))).await;
+        let conflict = repository
+            .send("POST", "/refs/dev/merge/main", Sent::json(&serde_json::json!({})))
+            .await;
         assert_eq!(conflict.status, 409, "{}", server.name());
         let diff = Sent::default().query("type", "three_dot");
-        let told = repository.send("GET", "/refs/main/diff/dev", diff).await.expect(200).json();
+        let told = repository
+            .send("GET", "/refs/main/diff/dev", diff)
+            .await
+            .expect(200)
+            .json();
         assert_eq!(told["results"][0]["type"], "conflict", "{}: {told}", server.name());
     }
 }
@@ -93,7 +151,11 @@ async fn what_goes_with_an_object_comes_back_with_it() {
         assert_eq!(read.body, upload.bytes);
         assert_eq!(read.header("content-type"), Some("text/csv"), "{}", server.name());
         let path = format!("/refs/{}/objects", commit.id);
-        for (range, status, bytes) in [("bytes=2-4", 206, "234"), ("bytes=-2", 206, "89"), ("bytes=8-99", 206, "89")] {
+        for (range, status, bytes) in [
+            ("bytes=2-4", 206, "234"),
+            ("bytes=-2", 206, "89"),
+            ("bytes=8-99", 206, "89"),
+        ] {
             let sent = Sent::default().query("path", upload.path).header("range", range);
             let part = repository.send("GET", &path, sent).await.expect(status);
             assert_eq!(part.body, bytes, "{}, {range}", server.name());
@@ -114,26 +176,45 @@ async fn imports_keep_their_addresses_and_lost_bytes_are_gone() {
         repository.commit("main", "own").await;
         let address = server.put_outside("some/file", b"outside bytes").await;
         server.put_outside("some/other", b"more").await;
-        let commit = repository.import("main", &format!("{}some/", server.outside()), "imported/").await;
+        let commit = repository
+            .import("main", &format!("{}some/", server.outside()), "imported/")
+            .await;
         let listing = repository.list(&commit.id).await;
-        assert_eq!(paths(&listing), ["imported/file", "imported/other", "own"], "{}", server.name());
+        assert_eq!(
+            paths(&listing),
+            ["imported/file", "imported/other", "own"],
+            "{}",
+            server.name()
+        );
         let told = &listing[0].physical_address;
         match server.block_store {
             BlockStoreKind::S3 => assert_eq!(*told, address, "{}", server.name()),
             // The server puts its own folder before the one that was imported from.
             BlockStoreKind::Local => {
                 let outside = address.strip_prefix("local://").unwrap();
-                assert!(told.starts_with("local:///") && told.ends_with(outside), "{}: {told}", server.name());
+                assert!(
+                    told.starts_with("local:///") && told.ends_with(outside),
+                    "{}: {told}",
+                    server.name()
+                );
                 assert_ne!(*told, address, "{}", server.name());
             }
         }
-        assert_eq!(repository.read(&commit.id, "imported/file").await.expect(200).body, "outside bytes");
+        assert_eq!(
+            repository.read(&commit.id, "imported/file").await.expect(200).body,
+            "outside bytes"
+        );
 
         repository.lose(&commit.id, "imported/file").await;
         repository.lose(&commit.id, "own").await;
         for path in ["imported/file", "own"] {
             let gone = repository.read(&commit.id, path).await;
-            assert_eq!((gone.status, &gone.json()["message"]), (410, &"No data".into()), "{}, {path}", server.name());
+            assert_eq!(
+                (gone.status, &gone.json()["message"]),
+                (410, &"No data".into()),
+                "{}, {path}",
+                server.name()
+            );
             assert_eq!(repository.stat(&commit.id, path).await.path, path, "{}", server.name());
         }
     }
@@ -145,19 +226,49 @@ async fn pre_signed_urls_read_without_keys() {
     let repository = server.new_repository().await;
     repository.upload("main", "dir/odd näme.txt", "signed").await;
     let commit = repository.commit("main", "one").await;
-    let sent = Sent::default().query("path", "dir/odd näme.txt").query("presign", "true");
-    let redirect = repository.send("GET", &format!("/refs/{}/objects", commit.id), sent.clone()).await;
-    let told = repository.send("GET", &format!("/refs/{}/objects/stat", commit.id), sent).await.expect(200).json();
+    let sent = Sent::default()
+        .query("path", "dir/odd näme.txt")
+        .query("presign", "true");
+    let redirect = repository
+        .send("GET", &format!("/refs/{}/objects", commit.id), sent.clone())
+        .await;
+    let told = repository
+        .send("GET", &format!("/refs/{}/objects/stat", commit.id), sent)
+        .await
+        .expect(200)
+        .json();
     let table = format!("/metadata/object/meta_range/{}", commit.meta_range_id);
     let plain = repository.send("GET", &table, Sent::default()).await.expect(200);
-    let signed = repository.send("GET", &table, Sent::default().query("presign", "true")).await;
+    let signed = repository
+        .send("GET", &table, Sent::default().query("presign", "true"))
+        .await;
     for (url, bytes) in [
-        (redirect.expect(302).header("location").unwrap().to_owned(), "signed".into()),
+        (
+            redirect.expect(302).header("location").unwrap().to_owned(),
+            "signed".into(),
+        ),
         (told["physical_address"].as_str().unwrap().to_owned(), "signed".into()),
         (signed.expect(302).header("location").unwrap().to_owned(), plain.body),
     ] {
         let read = server.get_url(&url).await;
         assert_eq!((read.status, read.body), (200, bytes), "{}: {url}", server.name());
+    }
+}
+
+#[tokio::test]
+async fn strangers_are_refused_and_namespaces_hold_what_is_uploaded() {
+    for server in LakeFsServer::start_all().await {
+        let repository = server.new_repository().await;
+        let told = repository.upload("main", "a", "x").await;
+        if server.block_store == BlockStoreKind::S3 {
+            let namespace = format!("{}/data/", repository.storage_namespace);
+            assert!(told.physical_address.starts_with(&namespace), "{}", told.physical_address);
+        }
+        for (id, secret) in [(&*server.access_key_id, "wrong"), ("AKIASTRANGER", &*server.secret_access_key)] {
+            let stranger = Api::new(&server.endpoint, id, secret);
+            let refused = stranger.send("GET", "/api/v1/repositories", Sent::default()).await;
+            assert_eq!(refused.status, 401, "{}", server.name());
+        }
     }
 }
 
@@ -187,6 +298,83 @@ async fn errors_have_the_statuses_that_lakefs_gives_them() {
         }
         let page = server.api.send("GET", "/some/page", Sent::default()).await.expect(200);
         let content_type = page.header("content-type").unwrap();
-        assert!(content_type.starts_with("text/html"), "{}: {content_type}", server.name());
+        assert!(
+            content_type.starts_with("text/html"),
+            "{}: {content_type}",
+            server.name()
+        );
+    }
+}
+
+/// Lists something page by page.
+async fn all_pages(repository: &Repository<'_>, path: &str, query: &[(&str, &str)], amount: usize) -> Vec<String> {
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let mut sent = Sent::default()
+            .query("after", &*after)
+            .query("amount", amount.to_string());
+        for (name, value) in query {
+            sent = sent.query(name, *value);
+        }
+        let page = repository.send("GET", path, sent).await.expect(200).json();
+        let lines = page["results"].as_array().unwrap();
+        found.extend(lines.iter().map(|line| {
+            let kind = line["type"].as_str().unwrap_or_default();
+            format!("{kind} {}", line["path"].as_str().unwrap())
+                .trim_start()
+                .to_owned()
+        }));
+        if page["pagination"]["has_more"] == false {
+            return found;
+        }
+        assert_eq!(lines.len(), amount);
+        after = page["pagination"]["next_offset"].as_str().unwrap().to_owned();
+    }
+}
+
+#[tokio::test]
+async fn pages_of_any_size_make_the_same_listing_and_the_same_diff() {
+    for server in LakeFsServer::start_all().await {
+        let repository = server.new_repository().await;
+        for path in ["a", "a/", "a/b", "a//c", "ab", "b/c/d", "b/c/e", "b0", "ž", "z"] {
+            repository.upload("main", path, path).await;
+        }
+        let first = repository.commit("main", "one").await;
+        repository.delete("main", "b/c/e").await;
+        repository.upload("main", "b/a", "staged").await;
+        for (prefix, delimiter, expected) in [
+            (
+                "",
+                "",
+                vec!["a", "a/", "a//c", "a/b", "ab", "b/a", "b/c/d", "b0", "z", "ž"],
+            ),
+            ("", "/", vec!["a", "a/", "ab", "b/", "b0", "z", "ž"]),
+            ("a/", "/", vec!["a/", "a//", "a/b"]),
+            ("b/", "", vec!["b/a", "b/c/d"]),
+            ("nope", "/", vec![]),
+        ] {
+            for amount in 1..=11 {
+                let query = [("prefix", prefix), ("delimiter", delimiter)];
+                let found = all_pages(&repository, "/refs/main/objects/ls", &query, amount).await;
+                assert_eq!(found, expected, "{}, {query:?}, {amount} a page", server.name());
+            }
+        }
+        repository.upload("main", "a", "changed").await;
+        repository.upload("main", "b0", "b0").await;
+        repository.delete("main", "z").await;
+        let second = repository.commit("main", "two").await;
+        let path = format!("/refs/{}/diff/{}", first.id, second.id);
+        let all = vec!["changed a", "added b/a", "removed b/c/e", "removed z"];
+        for (prefix, delimiter, expected) in [
+            ("", "", all),
+            ("", "/", vec!["changed a", "prefix_changed b/", "removed z"]),
+            ("b/", "/", vec!["added b/a", "prefix_changed b/c/"]),
+        ] {
+            for amount in 1..=5 {
+                let query = [("type", "two_dot"), ("prefix", prefix), ("delimiter", delimiter)];
+                let found = all_pages(&repository, &path, &query, amount).await;
+                assert_eq!(found, expected, "{}, {query:?}, {amount} a page", server.name());
+            }
+        }
     }
 }

@@ -79,7 +79,9 @@ impl Api {
 pub async fn get(url: &str) -> Reply {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let request = Request::get(url).body(Body::empty()).unwrap();
-    exchange(&client, request).await.unwrap_or_else(|problem| panic!("{url}: {problem}"))
+    exchange(&client, request)
+        .await
+        .unwrap_or_else(|problem| panic!("{url}: {problem}"))
 }
 
 async fn exchange(client: &Client<HttpConnector, Body>, request: Request<Body>) -> Result<Reply, String> {
@@ -96,7 +98,9 @@ async fn exchange(client: &Client<HttpConnector, Body>, request: Request<Body>) 
 impl Sent {
     /// A body in JSON.
     pub fn json(body: &Value) -> Self {
-        Self::default().header("content-type", "application/json").bytes(body.to_string())
+        Self::default()
+            .header("content-type", "application/json")
+            .bytes(body.to_string())
     }
 
     /// A value of the query.
@@ -140,6 +144,12 @@ pub fn encode(bytes: &[u8]) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     bytes
         .iter()
-        .map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if plain(*byte) {
+                char::from(*byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }

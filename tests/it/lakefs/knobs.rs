@@ -115,7 +115,9 @@ async fn damage_to_a_table_is_seen_by_all_who_read_it() {
             knobs.damage(&repository.name, &id, damage).await;
             let plain = get(&repository, &path).await;
             assert_eq!(plain.status, if expected.is_some() { 200 } else { 410 });
-            let signed = repository.send("GET", &path, Sent::default().query("presign", "true")).await;
+            let signed = repository
+                .send("GET", &path, Sent::default().query("presign", "true"))
+                .await;
             let Some(url) = signed.header("location") else {
                 assert_eq!((signed.status, block_store), (400, BlockStoreKind::Local));
                 continue;
@@ -139,7 +141,10 @@ async fn a_generated_tree_is_one_like_any_other() {
     assert_eq!(repository.head("main").await, first);
     let listing = repository.list(&first).await;
     let keys: Vec<String> = (0..FILES).map(generated_key).collect();
-    assert_eq!(listing.iter().map(|stat| &stat.path).collect::<Vec<_>>(), keys.iter().collect::<Vec<_>>());
+    assert_eq!(
+        listing.iter().map(|stat| &stat.path).collect::<Vec<_>>(),
+        keys.iter().collect::<Vec<_>>()
+    );
     assert_eq!(listing[7].checksum, generated_entry(7, 0).checksum);
     let before = knobs.range_ids(&repository.name, &first);
     assert!(before.len() > 10, "{} ranges", before.len());
@@ -150,47 +155,16 @@ async fn a_generated_tree_is_one_like_any_other() {
     let unshared = after.iter().filter(|id| !before.contains(id)).count();
     assert_eq!(unshared, changed.len(), "a change touches its own range alone");
     let sent = Sent::default().query("type", "two_dot");
-    let told = repository.send("GET", &format!("/refs/{first}/diff/{second}"), sent).await.expect(200).json();
-    let paths: Vec<&str> = told["results"].as_array().unwrap().iter().map(|line| line["path"].as_str().unwrap()).collect();
+    let told = repository
+        .send("GET", &format!("/refs/{first}/diff/{second}"), sent)
+        .await
+        .expect(200)
+        .json();
+    let paths: Vec<&str> = told["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["path"].as_str().unwrap())
+        .collect();
     assert_eq!(paths, changed.map(generated_key));
-}
-
-/// What [`Repository::list`] does page by page is what one listing with a prefix and a delimiter says in sum.
-#[tokio::test]
-async fn pages_of_any_size_make_the_same_listing() {
-    let server = stand_in(BlockStoreKind::Local).await;
-    let repository = server.new_repository().await;
-    for path in ["a", "a/", "a/b", "a//c", "ab", "b/c/d", "b/c/e", "b0", "ž", "z"] {
-        repository.upload("main", path, path).await;
-    }
-    repository.commit("main", "one").await;
-    repository.delete("main", "b/c/e").await;
-    repository.upload("main", "b/a", "staged").await;
-    for (prefix, delimiter, expected) in [
-        ("", "", vec!["a", "a/", "a//c", "a/b", "ab", "b/a", "b/c/d", "b0", "z", "ž"]),
-        ("", "/", vec!["a", "a/", "ab", "b/", "b0", "z", "ž"]),
-        ("a/", "/", vec!["a/", "a//", "a/b"]),
-        ("b/", "", vec!["b/a", "b/c/d"]),
-        ("nope", "/", vec![]),
-    ] {
-        for amount in 1..=11 {
-            let (mut found, mut after) = (Vec::new(), String::new());
-            loop {
-                let sent = Sent::default()
-                    .query("prefix", prefix)
-                    .query("delimiter", delimiter)
-                    .query("after", &*after)
-                    .query("amount", amount.to_string());
-                let page = repository.send("GET", "/refs/main/objects/ls", sent).await.expect(200).json();
-                let lines = page["results"].as_array().unwrap();
-                found.extend(lines.iter().map(|line| line["path"].as_str().unwrap().to_owned()));
-                if page["pagination"]["has_more"] == false {
-                    break;
-                }
-                assert_eq!(lines.len(), amount);
-                after = page["pagination"]["next_offset"].as_str().unwrap().to_owned();
-            }
-            assert_eq!(found, expected, "prefix {prefix:?}, delimiter {delimiter:?}, {amount} a page");
-        }
-    }
 }

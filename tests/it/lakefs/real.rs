@@ -33,7 +33,11 @@ pub struct RealServer {
 /// The program, where the environment names one.
 pub fn program() -> Option<PathBuf> {
     let program = PathBuf::from(std::env::var_os(VARIABLE).filter(|value| !value.is_empty())?);
-    assert!(program.is_file(), "{VARIABLE} names {}, which is no file", program.display());
+    assert!(
+        program.is_file(),
+        "{VARIABLE} names {}, which is no file",
+        program.display()
+    );
     Some(program)
 }
 
@@ -44,7 +48,10 @@ pub fn shared(block_store: BlockStoreKind, program: &Path) -> &'static RealServe
     let started: &'static Started = {
         let mut servers = SERVERS.lock().unwrap();
         // They live as long as the process, as what they run does.
-        servers.get_or_insert_default().entry(block_store).or_insert_with(|| Box::leak(Box::default()))
+        servers
+            .get_or_insert_default()
+            .entry(block_store)
+            .or_insert_with(|| Box::leak(Box::default()))
     };
     // The failure is kept, so that each test says it and none waits for a second start.
     match started.get_or_init(|| start(block_store, program.to_owned())) {
@@ -64,7 +71,8 @@ fn start(block_store: BlockStoreKind, program: PathBuf) -> Result<RealServer, St
         }
         Err(problem) => tell.send(Err(problem)).expect("the starter waits for this"),
     });
-    hear.recv().unwrap_or_else(|_| Err("the thread that starts lakeFS panicked".to_owned()))
+    hear.recv()
+        .unwrap_or_else(|_| Err("the thread that starts lakeFS panicked".to_owned()))
 }
 
 fn launch(block_store: BlockStoreKind, program: &Path) -> Result<(RealServer, Child), String> {
@@ -92,7 +100,10 @@ fn launch(block_store: BlockStoreKind, program: &Path) -> Result<(RealServer, Ch
         endpoint: format!("http://127.0.0.1:{port}"),
         outside,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(problem)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(problem)?;
     match runtime.block_on(wait_till_ready(&server, &mut child)) {
         Ok(()) => Ok((server, child)),
         Err(what) => {
@@ -115,7 +126,9 @@ async fn wait_till_ready(server: &RealServer, child: &mut Child) -> Result<(), S
         let reply = api.try_send("GET", "/api/v1/repositories", Sent::default()).await;
         match reply {
             Ok(reply) if reply.status == 200 => return Ok(()),
-            other if Instant::now() > until => return Err(format!("lakeFS is not ready after {READY_WITHIN:?}: {other:?}")),
+            other if Instant::now() > until => {
+                return Err(format!("lakeFS is not ready after {READY_WITHIN:?}: {other:?}"));
+            }
             _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }

@@ -45,7 +45,10 @@ impl Exchange {
     /// The values of the query, as texts.
     pub fn query(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        self.query.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+        self.query
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect()
     }
 
     /// The path of an upload.

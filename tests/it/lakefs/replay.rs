@@ -33,7 +33,10 @@ fn recorded_entries() -> Vec<(Vec<u8>, Entry)> {
         "33432d7c78e5f808319342654b146ef1a6a659de75907b6bcd2fc1d0176cb051",
         IMPORTED_RANGE,
     ];
-    ranges.iter().flat_map(|id| standin::read_range(&recorded::table("range", id))).collect()
+    ranges
+        .iter()
+        .flat_map(|id| standin::read_range(&recorded::table("range", id)))
+        .collect()
 }
 
 /// The bytes that were uploaded to a path in the recording.
@@ -67,7 +70,9 @@ fn sent(exchange: &Exchange, seen: &mut BTreeMap<String, usize>, action_file: &s
         ..Sent::default()
     };
     if let Some(request) = &exchange.request {
-        sent = sent.header("content-type", "application/json").bytes(request.to_string());
+        sent = sent
+            .header("content-type", "application/json")
+            .bytes(request.to_string());
     }
     match exchange.note.as_str() {
         "upload" => {
@@ -95,21 +100,26 @@ fn now(rest: &[Exchange], known: &mut Vec<String>) -> Option<i64> {
     for (place, exchange) in rest.iter().enumerate() {
         let Some(body) = &exchange.body else { continue };
         let body = body.get("commit").unwrap_or(body);
-        if let (Some(id), Some(date)) = (body["id"].as_str(), body["creation_date"].as_i64()) {
-            if !known.iter().any(|known| known == id) {
-                if place == 0 {
-                    known.push(id.to_owned());
-                }
-                return Some(date);
-            }
+        let (Some(id), Some(date)) = (body["id"].as_str(), body["creation_date"].as_i64()) else {
+            continue;
+        };
+        if known.iter().any(|known| known == id) {
+            continue;
         }
+        if place == 0 {
+            known.push(id.to_owned());
+        }
+        return Some(date);
     }
     None
 }
 
 /// Says where and when each upload of the recording was stored.
 fn scripted(exchanges: &[Exchange], root: &str, entries: &[(Vec<u8>, Entry)]) -> Vec<Scripted> {
-    let by_address: HashMap<&str, &Entry> = entries.iter().map(|(_, entry)| (entry.address.as_str(), entry)).collect();
+    let by_address: HashMap<&str, &Entry> = entries
+        .iter()
+        .map(|(_, entry)| (entry.address.as_str(), entry))
+        .collect();
     let uploads = exchanges.iter().filter(|exchange| exchange.note == "upload");
     let script = uploads.map(|exchange| {
         let told = exchange.body.as_ref().unwrap();
@@ -144,7 +154,10 @@ async fn every_recorded_answer_is_given_again_down_to_the_ids() {
     let stand_in = StandIn::start(Settings::new(BlockStore::S3InMemory(place)));
     stand_in.script(scripted(&exchanges, "s3://lakefs-store/s3-store2/", &entries));
     let numbers = numbers_by_checksum();
-    for (_, entry) in entries.iter().filter(|(_, entry)| entry.address.starts_with("s3://bkt/imp2/")) {
+    for (_, entry) in entries
+        .iter()
+        .filter(|(_, entry)| entry.address.starts_with("s3://bkt/imp2/"))
+    {
         let bytes = numbers[&entry.checksum].clone();
         assert_eq!(bytes.len() as u64, entry.size_bytes);
         stand_in.put_outside_dated(&entry.address, bytes, entry.mtime);
@@ -222,7 +235,12 @@ async fn with_block_store_local_addresses_and_refusals_are_those_of_the_recordin
         let told = recorded_at(upload.object_path());
         let root = "local:///var/lib/lakefs/block/local-store2/";
         Scripted {
-            address: told["physical_address"].as_str().unwrap().strip_prefix(root).unwrap().to_owned(),
+            address: told["physical_address"]
+                .as_str()
+                .unwrap()
+                .strip_prefix(root)
+                .unwrap()
+                .to_owned(),
             mtime: (told["mtime"].as_i64().unwrap(), 0),
             checksum: (upload.object_path() == ACTION_FILE).then(|| told["checksum"].as_str().unwrap().to_owned()),
         }
@@ -245,7 +263,9 @@ async fn with_block_store_local_addresses_and_refusals_are_those_of_the_recordin
             // What was not recorded: the uploads, the commit and the import.
             for upload in &uploads {
                 let path = upload.path.replace("s3-store", "local-store");
-                api.send("POST", &path, sent(upload, &mut seen, "name: none\n")).await.expect(201);
+                api.send("POST", &path, sent(upload, &mut seen, "name: none\n"))
+                    .await
+                    .expect(201);
             }
             let commit = commit_and_import(&api).await;
             ids.extend(commit);
@@ -258,17 +278,27 @@ async fn with_block_store_local_addresses_and_refusals_are_those_of_the_recordin
 async fn commit_and_import(api: &Api) -> Vec<(String, String)> {
     let base = "/api/v1/repositories/local-store/branches/main";
     let commit = Sent::json(&serde_json::json!({ "message": "odd keys" }));
-    let commit = api.send("POST", &format!("{base}/commits"), commit).await.expect(201).json();
+    let commit = api
+        .send("POST", &format!("{base}/commits"), commit)
+        .await
+        .expect(201)
+        .json();
     let wanted = serde_json::json!({
         "paths": [{
             "path": "local:///data/in/", "type": "common_prefix", "destination": "imported/",
         }],
         "commit": { "message": "import" },
     });
-    let import: Reply = api.send("POST", &format!("{base}/import"), Sent::json(&wanted)).await.expect(202);
+    let import: Reply = api
+        .send("POST", &format!("{base}/import"), Sent::json(&wanted))
+        .await
+        .expect(202);
     let id = import.json()["id"].as_str().unwrap().to_owned();
     let imported = loop {
-        let told = api.send("GET", &format!("{base}/import"), Sent::default().query("id", &*id)).await.json();
+        let told = api
+            .send("GET", &format!("{base}/import"), Sent::default().query("id", &*id))
+            .await
+            .json();
         if told["completed"] == true {
             break told;
         }
@@ -281,5 +311,9 @@ async fn commit_and_import(api: &Api) -> Vec<(String, String)> {
         "75016fbec256379decae59cd1da5c23d1d91d9ae1b5391b534e0489d0dde000d",
     ];
     let ours = [&commit["id"], &commit["meta_range_id"], &imported["commit"]["id"]];
-    recorded.iter().zip(ours).map(|(recorded, ours)| ((*recorded).to_owned(), text(ours))).collect()
+    recorded
+        .iter()
+        .zip(ours)
+        .map(|(recorded, ours)| ((*recorded).to_owned(), text(ours)))
+        .collect()
 }

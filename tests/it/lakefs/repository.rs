@@ -58,7 +58,10 @@ impl<'a> Repository<'a> {
     /// Makes one.
     pub async fn create(server: &'a LakeFsServer, name: &str, storage_namespace: &str) -> Self {
         let wanted = json!({ "name": name, "storage_namespace": storage_namespace, "default_branch": "main" });
-        let made = server.api.send("POST", "/api/v1/repositories", Sent::json(&wanted)).await;
+        let made = server
+            .api
+            .send("POST", "/api/v1/repositories", Sent::json(&wanted))
+            .await;
         made.expect(201);
         Self {
             server,
@@ -88,7 +91,10 @@ impl<'a> Repository<'a> {
         let mut sent = Sent::default()
             .query("path", upload.path)
             .bytes(upload.bytes.to_vec())
-            .header("content-type", upload.content_type.unwrap_or("application/octet-stream"));
+            .header(
+                "content-type",
+                upload.content_type.unwrap_or("application/octet-stream"),
+            );
         for (name, value) in upload.metadata {
             sent = sent.header(&format!("x-lakefs-meta-{name}"), value);
         }
@@ -206,7 +212,11 @@ impl<'a> Repository<'a> {
         let (mut found, mut after) = (Vec::new(), String::new());
         loop {
             let sent = Sent::default().query("amount", "1000").query("after", &*after);
-            let page = self.send("GET", &of(reference, "/objects/ls"), sent).await.expect(200).json();
+            let page = self
+                .send("GET", &of(reference, "/objects/ls"), sent)
+                .await
+                .expect(200)
+                .json();
             let lines = page["results"].as_array().unwrap();
             found.extend(lines.iter().map(read::<Stat>));
             if page["pagination"]["has_more"] != true {
@@ -228,7 +238,10 @@ fn of(reference: &str, below: &str) -> String {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no text"))
+        .to_owned()
 }
 
 fn read<T: serde::de::DeserializeOwned>(told: &Value) -> T {

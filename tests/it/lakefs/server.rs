@@ -45,7 +45,10 @@ impl LakeFsServer {
 
     /// One for each block store.
     pub async fn start_all() -> Vec<Self> {
-        vec![Self::start(BlockStoreKind::Local).await, Self::start(BlockStoreKind::S3).await]
+        vec![
+            Self::start(BlockStoreKind::Local).await,
+            Self::start(BlockStoreKind::S3).await,
+        ]
     }
 
     /// A stand-in whatever the environment says, for tests that turn its knobs.
@@ -60,7 +63,10 @@ impl LakeFsServer {
         let mut settings = Settings::new(place.map_or(BlockStore::Local, BlockStore::S3));
         change(&mut settings);
         let program = StandIn::start(settings);
-        let (endpoint, keys) = (program.endpoint.clone(), (standin::ACCESS_KEY_ID, standin::SECRET_ACCESS_KEY));
+        let (endpoint, keys) = (
+            program.endpoint.clone(),
+            (standin::ACCESS_KEY_ID, standin::SECRET_ACCESS_KEY),
+        );
         Self::new(endpoint, keys, block_store, bucket, Program::StandIn(program))
     }
 
@@ -69,8 +75,17 @@ impl LakeFsServer {
             return Self::stand_in_with(block_store, change).await;
         };
         let real = super::real::shared(block_store, &program);
-        let (endpoint, keys) = (real.endpoint.clone(), (super::real::ACCESS_KEY_ID, super::real::SECRET_ACCESS_KEY));
-        Self::new(endpoint, keys, block_store, bucket(block_store).await, Program::Real(real))
+        let (endpoint, keys) = (
+            real.endpoint.clone(),
+            (super::real::ACCESS_KEY_ID, super::real::SECRET_ACCESS_KEY),
+        );
+        Self::new(
+            endpoint,
+            keys,
+            block_store,
+            bucket(block_store).await,
+            Program::Real(real),
+        )
     }
 
     fn new(

@@ -41,7 +41,7 @@ use tokio::runtime::Runtime;
 
 pub use ask::Call;
 pub use blocks::{BlockStore, S3Place, md5_hex};
-pub use entry::{AddressType, Entry};
+pub use entry::Entry;
 pub use generated::{generated_entry, generated_key};
 pub use knobs::{Damage, Fault, Scripted, Seen, When};
 use server::Core;

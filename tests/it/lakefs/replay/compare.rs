@@ -87,14 +87,22 @@ fn mask(note: &str, body: &mut Value) {
 
 /// A pre-signed URL without what comes of the hour and the secret; any other text as it is.
 fn without_signature(text: &str) -> String {
-    let Some((place, query)) = text.split_once("?X-Amz-").map(|(place, _)| (place, &text[place.len() + 1..])) else {
+    let Some((place, query)) = text
+        .split_once("?X-Amz-")
+        .map(|(place, _)| (place, &text[place.len() + 1..]))
+    else {
         return text.to_owned();
     };
     let masked = query.split('&').map(|pair| match pair.split_once('=') {
         Some((name @ ("X-Amz-Date" | "X-Amz-Signature"), value)) => format!("{name}={}", value.len()),
         Some(("X-Amz-Credential", value)) => {
             let parts: Vec<&str> = value.split("%2F").collect();
-            format!("X-Amz-Credential={}/{}/{}", parts[0], parts[1].len(), parts[2..].join("/"))
+            format!(
+                "X-Amz-Credential={}/{}/{}",
+                parts[0],
+                parts[1].len(),
+                parts[2..].join("/")
+            )
         }
         _ => pair.to_owned(),
     });

@@ -131,14 +131,14 @@ impl Ask {
                 .filter(|pair| !pair.is_empty())
                 .map(|pair| {
                     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    (text(decode(name)), decode(value))
+                    (text(&decode(name)), decode(value))
                 })
                 .collect(),
             headers,
             body,
         };
         if let Some(below) = path.strip_prefix("/api/v1/") {
-            ask.path = below.split('/').map(|segment| text(decode(segment))).collect();
+            ask.path = below.split('/').map(|segment| text(&decode(segment))).collect();
             let path: Vec<&str> = ask.path.iter().map(String::as_str).collect();
             ask.call = call(method, &path);
         }
@@ -153,9 +153,9 @@ impl Ask {
 
     /// A value of the query that has to be there.
     pub fn required(&self, name: &str) -> Result<&[u8], Answer> {
-        self.query(name).filter(|value| !value.is_empty()).ok_or_else(|| {
-            Answer::error(400, format!("Query argument {name} is required, but not found"))
-        })
+        self.query(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| Answer::error(400, format!("parameter \"{name}\" in query has an error: value is required but missing")))
     }
 
     /// Whether a value of the query is true.
@@ -179,9 +179,9 @@ impl Ask {
             None => 100,
             Some(value) => {
                 let text = String::from_utf8_lossy(value);
-                let number: i64 = text
-                    .parse()
-                    .map_err(|_| Answer::error(400, format!("parameter \"amount\" in query has an error: value {text}")))?;
+                let number: i64 = text.parse().map_err(|_| {
+                    Answer::error(400, format!("parameter \"amount\" in query has an error: value {text}: an invalid integer: invalid syntax"))
+                })?;
                 match number {
                     1001.. => return Err(too_many(number)),
                     1..=1000 => usize::try_from(number).expect("1 to 1,000"),
@@ -231,6 +231,6 @@ pub fn decode(sent: &str) -> Vec<u8> {
     decoded
 }
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8_lossy(&bytes).into_owned()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -88,7 +88,8 @@ impl Blocks {
         };
         let (bucket, key) = split(address);
         let sent = client.put_object().bucket(bucket).key(key).body(bytes.into()).send();
-        sent.await.unwrap_or_else(|error| panic!("{address} was not written: {error:?}"));
+        sent.await
+            .unwrap_or_else(|error| panic!("{address} was not written: {error:?}"));
     }
 
     /// Writes an object in memory that was there before.
@@ -111,8 +112,20 @@ impl Blocks {
         };
         let (bucket, key) = split(address);
         let range = range.map(|range| format!("bytes={}-{}", range.start, range.end - 1));
-        match client.get_object().bucket(bucket).key(key).set_range(range).send().await {
-            Ok(reply) => reply.body.collect().await.ok().map(aws_sdk_s3::primitives::AggregatedBytes::into_bytes),
+        match client
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .set_range(range)
+            .send()
+            .await
+        {
+            Ok(reply) => reply
+                .body
+                .collect()
+                .await
+                .ok()
+                .map(aws_sdk_s3::primitives::AggregatedBytes::into_bytes),
             Err(error) => match error.raw_response().map(|raw| raw.status().as_u16()) {
                 Some(404) => None,
                 _ => panic!("{address} was not read: {error:?}"),
@@ -135,7 +148,9 @@ impl Blocks {
     pub async fn list(&self, prefix: &str) -> Vec<Outside> {
         let Some(client) = self.server() else {
             let (memory, mtimes) = (self.memory.lock().unwrap(), self.mtimes.lock().unwrap());
-            let found = memory.range(prefix.to_owned()..).take_while(|(address, _)| address.starts_with(prefix));
+            let found = memory
+                .range(prefix.to_owned()..)
+                .take_while(|(address, _)| address.starts_with(prefix));
             let outside = |(address, bytes): (&String, &Bytes)| Outside {
                 address: address.clone(),
                 size_bytes: bytes.len() as u64,
@@ -178,7 +193,10 @@ impl Blocks {
         } else {
             format!("\"{}\"", name.escape_default())
         };
-        let life = PresigningConfig::builder().start_time(began).expires_in(URL_LIFE).build();
+        let life = PresigningConfig::builder()
+            .start_time(began)
+            .expires_in(URL_LIFE)
+            .build();
         let request = client
             .get_object()
             .bucket(bucket)
@@ -188,14 +206,19 @@ impl Blocks {
             .await
             .expect("it is signed here, without a server");
         let ends = began + URL_LIFE;
-        let ends = ends.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+        let ends = ends
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .expect("after 1970")
+            .as_secs();
         Some((request.uri().to_owned(), ends))
     }
 }
 
 /// The bucket and the key of an `s3://` address.
 fn split(address: &str) -> (&str, &str) {
-    let rest = address.strip_prefix("s3://").expect("with block store s3 addresses begin so");
+    let rest = address
+        .strip_prefix("s3://")
+        .expect("with block store s3 addresses begin so");
     rest.split_once('/').unwrap_or((rest, ""))
 }
 

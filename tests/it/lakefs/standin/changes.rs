@@ -41,10 +41,11 @@ impl Core {
             Call::DeleteObject => {
                 let key = ask.required("path")?.to_vec();
                 self.repository(ask, |repository| {
-                    let there = repository.view(branch)?.get(&key);
-                    there.ok_or_else(|| Answer::error(404, "not found"))?;
+                    let there = repository.view(branch)?.get(&key).is_some();
                     let staging = &mut repository.branch(branch)?.staging;
-                    Arc::make_mut(staging).insert(key, None);
+                    if there {
+                        Arc::make_mut(staging).insert(key, None);
+                    }
                     Ok(Answer::empty(204))
                 })
             }
@@ -77,7 +78,11 @@ impl Core {
         let scripted = self.knobs.lock().unwrap().script.pop_front();
         let (address, mtime, checksum) = match scripted {
             Some(scripted) => (scripted.address, scripted.mtime, scripted.checksum),
-            None => (format!("data/g00000000000000000000/{}", self.new_name()), self.now(), None),
+            None => (
+                format!("data/g00000000000000000000/{}", self.new_name()),
+                self.now(),
+                None,
+            ),
         };
         let content_type = ask.header("content-type").unwrap_or("application/octet-stream");
         let metadata = ask.headers.iter().filter_map(|(name, value)| {
@@ -114,8 +119,11 @@ impl Core {
             _ => self.repository(ask, |repository| {
                 let target = String::from_utf8_lossy(ask.required("ref")?).into_owned();
                 repository.branch(&ask.path[3])?;
-                let id = repository.commit(&target)?.id;
-                repository.branch(&ask.path[3])?.head = id;
+                let found = repository.commit(&target).map_err(|problem| match problem.status {
+                    404 => Answer::error(404, format!("hard-reset {} to {target}: not found", ask.path[3])),
+                    _ => problem,
+                })?;
+                repository.branch(&ask.path[3])?.head = found.id;
                 Ok(Answer::empty(204))
             }),
         }
@@ -125,7 +133,11 @@ impl Core {
         let (wanted, branch) = (ask.json()?, &ask.path[3]);
         let (head, tree, staging) = self.repository(ask, |repository| {
             let head = repository.head(branch)?;
-            Ok((head.clone(), repository.tree(&head), repository.branch(branch)?.staging.clone()))
+            Ok((
+                head.clone(),
+                repository.tree(&head),
+                repository.branch(branch)?.staging.clone(),
+            ))
         })?;
         let allow_empty = wanted["allow_empty"].as_bool().unwrap_or(false);
         if staging.is_empty() && !allow_empty {
@@ -161,7 +173,9 @@ impl Core {
             let head = repository.head(branch)?;
             must_be_clean(repository, branch)?;
             let source = repository.commit(source_ref)?;
-            let base = repository.merge_base(&source.id, &head.id).ok_or_else(|| Answer::error(500, "no merge base"))?;
+            let base = repository
+                .merge_base(&source.id, &head.id)
+                .ok_or_else(|| Answer::error(500, "no merge base"))?;
             if source.meta_range_id == base.meta_range_id {
                 return Err(Answer::error(400, format!("update branch {branch}: no changes")));
             }
@@ -180,7 +194,9 @@ impl Core {
             parents: if squash { vec![head] } else { vec![head, source] },
             creation_date: None,
             staged: Arc::default(),
-            event: Some(Event::PostMerge { source: source_ref.clone() }),
+            event: Some(Event::PostMerge {
+                source: source_ref.clone(),
+            }),
         };
         let made = self.publish(&ask.path[1], branch, commit).await?;
         Ok(Answer::json(200, &json!({ "reference": made.id })))
@@ -203,8 +219,17 @@ impl Core {
             }
             let head = repository.head(branch)?;
             must_be_clean(repository, branch)?;
-            let parent = undone.parents.get(place).map(|id| repository.commits[id].meta_range_id.clone());
-            let tree = self.merged(repository, &undone.meta_range_id, &parent.unwrap_or_default(), &head, None);
+            let parent = undone
+                .parents
+                .get(place)
+                .map(|id| repository.commits[id].meta_range_id.clone());
+            let tree = self.merged(
+                repository,
+                &undone.meta_range_id,
+                &parent.unwrap_or_default(),
+                &head,
+                None,
+            );
             let tree = tree.map_err(|_| Answer::error(409, format!("update branch {branch}: conflict found")))?;
             if tree.id == head.meta_range_id {
                 return Err(Answer::error(400, format!("update branch {branch}: no changes")));

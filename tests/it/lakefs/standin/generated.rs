@@ -47,7 +47,9 @@ impl StandIn {
     async fn publish(&self, repository: &str, branch: &str, tree: Arc<super::tree::Tree>) -> String {
         let told = |answer: Answer| panic!("{}", String::from_utf8_lossy(&answer.body));
         let _moving = self.core.moving.lock().await;
-        let head = self.core.repository_named(repository, |repository| repository.head(branch));
+        let head = self
+            .core
+            .repository_named(repository, |repository| repository.head(branch));
         let commit = NewCommit {
             tree,
             message: "generated".to_owned(),
@@ -57,7 +59,11 @@ impl StandIn {
             staged: Arc::default(),
             event: None,
         };
-        self.core.publish(repository, branch, commit).await.unwrap_or_else(told).id
+        self.core
+            .publish(repository, branch, commit)
+            .await
+            .unwrap_or_else(told)
+            .id
     }
 }
 
@@ -68,7 +74,8 @@ pub fn generated_key(number: u64) -> String {
 
 /// The entry of a generated file; another version is another content.
 pub fn generated_entry(number: u64, version: u64) -> Entry {
-    let mixed = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ version.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let mixed =
+        (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ version.wrapping_mul(0xd6e8_feb8_6659_fd93);
     let again = mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     Entry {
         address: format!("data/g00000000000000000000/{:020x}", again ^ number),

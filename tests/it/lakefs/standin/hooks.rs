@@ -81,7 +81,9 @@ impl Core {
         let mut actions = Vec::new();
         let mut place = tree.place_of(FOLDER.as_bytes());
         while let Some(record) = tree.at(place) {
-            let Some(name) = record.key.strip_prefix(FOLDER.as_bytes()) else { break };
+            let Some(name) = record.key.strip_prefix(FOLDER.as_bytes()) else {
+                break;
+            };
             place = tree.after(place);
             if name.contains(&b'/') {
                 continue;
@@ -99,7 +101,12 @@ impl Core {
 
 /// Whether an action is for a branch; where it names none, it is for all.
 fn is_for(branches: &Value, branch: &str) -> bool {
-    let names: Vec<&str> = branches.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let names: Vec<&str> = branches
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let matches = |name: &&str| Glob::new(name).is_ok_and(|glob| glob.compile_matcher().is_match(branch));
     names.is_empty() || names.iter().any(matches)
 }
@@ -129,7 +136,9 @@ fn told(repository: &str, branch: &str, commit: &Commit, event: &Event, action: 
 impl HookClient {
     /// Sends one; says whether the receiver took it.
     async fn send(&self, properties: &Value, body: &Value) -> bool {
-        let Some(url) = properties["url"].as_str() else { return false };
+        let Some(url) = properties["url"].as_str() else {
+            return false;
+        };
         let mut request = Request::post(url).header("user-agent", "Go-http-client/1.1");
         for (name, value) in properties["headers"].as_object().into_iter().flatten() {
             request = request.header(name, value.as_str().unwrap_or_default());

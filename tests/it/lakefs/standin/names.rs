@@ -22,7 +22,9 @@ impl Core {
             }
             _ => {
                 let repositories = self.repositories.lock().unwrap();
-                let names = repositories.values().map(|repository| (&repository.name, repository.told()));
+                let names = repositories
+                    .values()
+                    .map(|repository| (&repository.name, repository.told()));
                 page_of(ask, names)
             }
         }
@@ -33,13 +35,19 @@ impl Core {
         let (name, namespace) = (string(&wanted, "name")?, string(&wanted, "storage_namespace")?);
         let scheme = if self.blocks.is_s3() { "s3://" } else { "local://" };
         if !namespace.starts_with(scheme) {
-            return Err(Answer::error(400, format!("invalid storage namespace: must match ^{scheme}")));
+            let message = format!("failed to match required regex ^{scheme}: invalid namespace");
+            return Err(Answer::error(400, message));
         }
         let is_valid = (3..=63).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
             && !name.starts_with('-');
         if !is_valid {
-            return Err(Answer::error(400, "argument repository: repository id: invalid value: validation error"));
+            return Err(Answer::error(
+                400,
+                "argument repository: repository id: invalid value: validation error",
+            ));
         }
         let _moving = self.moving.lock().await;
         if self.repositories.lock().unwrap().contains_key(name) {
@@ -47,7 +55,10 @@ impl Core {
         }
         let dummy = format!("{}/_lakefs/dummy", self.root(namespace.trim_end_matches('/')));
         if self.blocks.get(&dummy, None).await.is_some() {
-            let message = format!("failed to create repository: found lakeFS objects in the storage namespace({namespace})");
+            let message = format!(
+                "failed to create repository: found lakeFS objects in the storage (:{namespace}) key(_lakefs/dummy): \
+                 storage namespace already in use"
+            );
             return Err(Answer::error(400, message));
         }
         self.blocks.put(&dummy, b"this is dummy data".as_slice().into()).await;
@@ -86,13 +97,18 @@ impl Core {
             }
             Call::GetTag => {
                 let name = &ask.path[3];
-                let id = repository.tags.get(name).ok_or_else(|| Answer::error(404, "tag not found"))?;
+                let id = repository
+                    .tags
+                    .get(name)
+                    .ok_or_else(|| Answer::error(404, "tag not found"))?;
                 Ok(Answer::json(200, &json!({ "commit_id": id, "id": name })))
             }
             Call::CreateTag => create_tag(repository, &ask.json()?),
             Call::DeleteTag => {
                 let removed = repository.tags.remove(&ask.path[3]);
-                removed.map(|_| Answer::empty(204)).ok_or_else(|| Answer::error(404, "tag not found"))
+                removed
+                    .map(|_| Answer::empty(204))
+                    .ok_or_else(|| Answer::error(404, "tag not found"))
             }
             Call::GetCommit => {
                 let resolved = repository.resolve(&ask.path[3]).map_err(|problem| match problem {
@@ -121,7 +137,11 @@ fn create_branch(repository: &mut Repository, wanted: &Value) -> Answered {
              underscores and dashes, and cannot start with a dash",
         ));
     }
-    let head = repository.commit(source)?.id;
+    let found = repository.commit(source).map_err(|problem| match problem.status {
+        404 => Answer::error(404, format!("source reference '{source}': not found")),
+        _ => problem,
+    });
+    let head = found?.id;
     if repository.branches.contains_key(name) {
         return Err(Answer::error(409, "branch already exists: not unique"));
     }
@@ -150,13 +170,22 @@ fn log(repository: &Repository, ask: &Ask) -> Answered {
         }
         let first_only = ask.says("first_parent", false);
         let count = if first_only { 1 } else { commit.parents.len() };
-        waiting.extend(commit.parents.iter().take(count).map(|id| repository.commits[id].clone()));
+        waiting.extend(
+            commit
+                .parents
+                .iter()
+                .take(count)
+                .map(|id| repository.commits[id].clone()),
+        );
         found.push(commit);
     }
-    found.sort_by(|left, right| right.generation.cmp(&left.generation));
+    found.sort_by_key(|commit| std::cmp::Reverse(commit.generation));
     let start = match page.after.as_slice() {
         b"" => 0,
-        after => found.iter().position(|commit| commit.id.as_bytes() == after).map_or(found.len(), |place| place + 1),
+        after => found
+            .iter()
+            .position(|commit| commit.id.as_bytes() == after)
+            .map_or(found.len(), |place| place + 1),
     };
     let rest = &found[start..];
     let results = rest.iter().take(page.amount).map(|commit| commit.told()).collect();
@@ -166,9 +195,8 @@ fn log(repository: &Repository, ask: &Ask) -> Answered {
 /// A page of things that have names, in the order of these.
 fn page_of<'a>(ask: &Ask, all: impl Iterator<Item = (&'a String, Value)>) -> Answered {
     let page = ask.page()?;
-    let mut wanted = all.filter(|(name, _)| {
-        name.as_bytes() > page.after.as_slice() && name.as_bytes().starts_with(&page.prefix)
-    });
+    let mut wanted =
+        all.filter(|(name, _)| name.as_bytes() > page.after.as_slice() && name.as_bytes().starts_with(&page.prefix));
     let results: Vec<Value> = wanted.by_ref().take(page.amount).map(|(_, told)| told).collect();
     let has_more = wanted.next().is_some();
     Ok(Answer::json(200, &paged(results, has_more)))
@@ -176,7 +204,10 @@ fn page_of<'a>(ask: &Ask, all: impl Iterator<Item = (&'a String, Value)>) -> Ans
 
 /// A text of a request's body that has to be there.
 pub fn string<'a>(wanted: &'a Value, name: &str) -> Answered<&'a str> {
-    wanted[name]
-        .as_str()
-        .ok_or_else(|| Answer::error(400, format!("request body has an error: property \"{name}\" is missing")))
+    wanted[name].as_str().ok_or_else(|| {
+        Answer::error(
+            400,
+            format!("request body has an error: property \"{name}\" is missing"),
+        )
+    })
 }

@@ -98,7 +98,10 @@ impl Core {
         let answer = Answer::of_type(status, entry.told_content_type(), bytes);
         let mut answer = with_headers(answer).with("content-length", length);
         if let Some(range) = range {
-            answer = answer.with("content-range", format!("bytes {}-{}/{size}", range.start, range.end - 1));
+            answer = answer.with(
+                "content-range",
+                format!("bytes {}-{}/{size}", range.start, range.end - 1),
+            );
         }
         Ok(answer)
     }
@@ -111,7 +114,9 @@ impl Core {
         let (left, right, base) = self.repository(ask, |repository| {
             let left = repository.commit(left_ref)?;
             let right = repository.commit(right_ref)?;
-            let base = repository.merge_base(&left.id, &right.id).ok_or_else(|| Answer::error(500, "no merge base"))?;
+            let base = repository
+                .merge_base(&left.id, &right.id)
+                .ok_or_else(|| Answer::error(500, "no merge base"))?;
             Ok((repository.tree(&left), repository.tree(&right), repository.tree(&base)))
         })?;
         let with_stats = ask.says("include_right_stats", false);
@@ -167,14 +172,18 @@ impl Core {
 
 /// A page as the API tells it.
 pub fn paged(results: Vec<Value>, has_more: bool) -> Value {
-    let last = results.last().and_then(|line| line.get("path").or_else(|| line.get("id")).cloned());
-    let next = if has_more { last.unwrap_or_default() } else { json!("") };
-    json!({
+    let last = results.last().filter(|_| has_more);
+    let next = last.and_then(|line| line.get("path").or_else(|| line.get("id")));
+    let mut told = json!({
         "pagination": {
-            "has_more": has_more, "max_per_page": PAGE_MAX, "next_offset": next, "results": results.len(),
+            "has_more": has_more,
+            "max_per_page": PAGE_MAX,
+            "next_offset": next.cloned().unwrap_or_else(|| json!("")),
+            "results": results.len(),
         },
-        "results": results,
-    })
+    });
+    told["results"] = Value::Array(results);
+    told
 }
 
 /// One page of what `right` has changed since `base`; with `here`, what does not stand there already.
@@ -192,7 +201,9 @@ fn differences(page: &Page, with_stats: bool, base: &Tree, right: &Tree, here: O
         };
         if let Some(here) = here {
             let entry = here.at(here.place_of(difference.key));
-            let identity = entry.filter(|record| record.key == difference.key).map(|record| record.identity);
+            let identity = entry
+                .filter(|record| record.key == difference.key)
+                .map(|record| record.identity);
             if identity == difference.right.map(|record| record.identity) {
                 continue;
             }
@@ -209,7 +220,9 @@ fn differences(page: &Page, with_stats: bool, base: &Tree, right: &Tree, here: O
             found = Differences::from(base, right, &next);
             continue;
         }
-        let Some(record) = difference.right.or(difference.left) else { continue };
+        let Some(record) = difference.right.or(difference.left) else {
+            continue;
+        };
         let entry = record.entry();
         let mut told = json!({
             "path": text(difference.key), "path_type": "object", "size_bytes": entry.size_bytes, "type": kind,
@@ -239,7 +252,11 @@ fn parse_range(header: &str, size: u64) -> Result<std::ops::Range<u64>, BadRange
         (first, "") => number(first)?..size,
         (first, last) => number(first)?..number(last)?.saturating_add(1).min(size),
     };
-    if range.start < range.end { Ok(range) } else { Err(BadRange) }
+    if range.start < range.end {
+        Ok(range)
+    } else {
+        Err(BadRange)
+    }
 }
 
 /// A time as HTTP writes it.

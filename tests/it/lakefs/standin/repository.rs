@@ -119,7 +119,9 @@ impl Repository {
         let of_one = self.ancestors(one);
         let of_other = self.ancestors(other);
         let shared = of_one.values().filter(|commit| of_other.contains_key(&commit.id));
-        shared.max_by_key(|commit| commit.generation).map(|commit| (*commit).clone())
+        shared
+            .max_by_key(|commit| commit.generation)
+            .map(|commit| (*commit).clone())
     }
 
     fn ancestors(&self, id: &str) -> HashMap<String, &Commit> {

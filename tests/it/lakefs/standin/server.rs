@@ -93,7 +93,11 @@ impl Core {
             call: ask.call,
             method: ask.method.clone(),
             path: String::from_utf8_lossy(&decode(path)).into_owned(),
-            query: ask.query.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+            query: ask
+                .query
+                .iter()
+                .map(|(name, value)| (name.clone(), text(value)))
+                .collect(),
             range: ask.header("range").map(str::to_owned),
             body_bytes: None,
             status: None,

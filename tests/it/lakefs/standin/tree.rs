@@ -12,7 +12,7 @@ use super::table;
 /// The files of one commit.
 #[derive(Default)]
 pub struct Tree {
-    /// The id of the metarange; empty for the tree without files.
+    /// The id of the metarange; empty for the first commit.
     pub id: String,
     /// The metarange, byte for byte.
     pub table: Bytes,
@@ -213,9 +213,7 @@ impl TreeWriter {
     pub fn finish(mut self) -> Tree {
         self.close();
         let leaves = self.leaves;
-        if leaves.is_empty() {
-            return Tree::default();
-        }
+        // Only the first commit has no metarange; a tree that became empty has one without records.
         let (id, table) = table::metarange(&leaves);
         Tree { id, table, leaves }
     }
@@ -236,12 +234,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 /// What three trees make of a merge: the changes to `destination`, or the path of a conflict.
-pub fn merge(
-    base: &Tree,
-    source: &Tree,
-    destination: &Tree,
-    on_conflict: Option<Winner>,
-) -> Result<Changes, Vec<u8>> {
+pub fn merge(base: &Tree, source: &Tree, destination: &Tree, on_conflict: Option<Winner>) -> Result<Changes, Vec<u8>> {
     let mut changes = Changes::new();
     for difference in Differences::from(base, source, b"") {
         let here = destination.at(destination.place_of(difference.key));
