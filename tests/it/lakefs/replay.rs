@@ -7,6 +7,7 @@
 
 mod compare;
 mod receiver;
+mod table;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -35,7 +36,7 @@ fn recorded_entries() -> Vec<(Vec<u8>, Entry)> {
     ];
     ranges
         .iter()
-        .flat_map(|id| standin::read_range(&recorded::table("range", id)))
+        .flat_map(|id| table::read(&recorded::table("range", id)))
         .collect()
 }
 
@@ -124,11 +125,14 @@ fn scripted(exchanges: &[Exchange], root: &str, entries: &[(Vec<u8>, Entry)]) ->
     let script = uploads.map(|exchange| {
         let told = exchange.body.as_ref().unwrap();
         let address = told["physical_address"].as_str().unwrap().strip_prefix(root).unwrap();
-        let committed = by_address.get(address).map(|entry| entry.mtime);
+        let committed = by_address.get(address);
         Scripted {
             address: address.to_owned(),
-            mtime: committed.unwrap_or((told["mtime"].as_i64().unwrap(), 0)),
+            mtime: committed.map_or((told["mtime"].as_i64().unwrap(), 0), |entry| entry.mtime),
             checksum: (exchange.object_path() == ACTION_FILE).then(|| told["checksum"].as_str().unwrap().to_owned()),
+            metadata_order: committed.map_or(Vec::new(), |entry| {
+                entry.metadata.iter().map(|(name, _)| name.clone()).collect()
+            }),
         }
     });
     script.collect()
@@ -243,6 +247,7 @@ async fn with_block_store_local_addresses_and_refusals_are_those_of_the_recordin
                 .to_owned(),
             mtime: (told["mtime"].as_i64().unwrap(), 0),
             checksum: (upload.object_path() == ACTION_FILE).then(|| told["checksum"].as_str().unwrap().to_owned()),
+            metadata_order: Vec::new(),
         }
     }));
     for number in 0..5 {

@@ -45,7 +45,6 @@ pub use entry::Entry;
 pub use generated::{generated_entry, generated_key};
 pub use knobs::{Damage, Fault, Scripted, Seen, When};
 use server::Core;
-pub use table::read_range;
 
 /// The access key of the only user; it opens nothing but a server on loopback that dies with the test.
 pub const ACCESS_KEY_ID: &str = "AKIATESTTESTTEST";

@@ -10,6 +10,7 @@ use super::ask::{Ask, Call};
 use super::blocks::md5_hex;
 use super::entry::{AddressType, Entry};
 use super::hooks::Event;
+use super::knobs::Scripted;
 use super::names::string;
 use super::repository::{Commit, Repository};
 use super::server::Core;
@@ -76,32 +77,33 @@ impl Core {
             }
         })?;
         let scripted = self.knobs.lock().unwrap().script.pop_front();
-        let (address, mtime, checksum) = match scripted {
-            Some(scripted) => (scripted.address, scripted.mtime, scripted.checksum),
-            None => (
-                format!("data/g00000000000000000000/{}", self.new_name()),
-                self.now(),
-                None,
-            ),
-        };
+        let scripted = scripted.unwrap_or_else(|| Scripted {
+            address: format!("data/g00000000000000000000/{}", self.new_name()),
+            mtime: self.now(),
+            checksum: None,
+            metadata_order: Vec::new(),
+        });
         let content_type = ask.header("content-type").unwrap_or("application/octet-stream");
         let metadata = ask.headers.iter().filter_map(|(name, value)| {
             let name = name.as_str().strip_prefix("x-lakefs-meta-")?;
             Some((name.to_owned(), value.to_str().ok()?.to_owned()))
         });
+        let mut metadata: Vec<(String, String)> = metadata.collect();
+        let order = &scripted.metadata_order;
+        metadata.sort_by_key(|(name, _)| (order.iter().position(|known| known == name), name.clone()));
         let entry = Entry {
-            address,
+            address: scripted.address,
             address_type: AddressType::Relative,
-            mtime,
+            mtime: scripted.mtime,
             size_bytes: ask.body.len() as u64,
-            checksum: checksum.unwrap_or_else(|| md5_hex(&ask.body)),
-            metadata: metadata.collect(),
+            checksum: scripted.checksum.unwrap_or_else(|| md5_hex(&ask.body)),
+            metadata,
             content_type: content_type.to_owned(),
         };
         let root = self.root(&namespace);
         self.blocks.put(&entry.physical_address(&root), ask.body.clone()).await;
         let mut told = self.told(ask, &key, &entry, &root).await?;
-        told["metadata"] = json!(entry.metadata);
+        told["metadata"] = json!(entry.told_metadata());
         self.repository(ask, |repository| {
             let staging = &mut repository.branch(branch)?.staging;
             Arc::make_mut(staging).insert(key, Some(entry));

@@ -28,8 +28,8 @@ pub struct Entry {
     pub size_bytes: u64,
     /// What lakeFS calls its checksum.
     pub checksum: String,
-    /// User metadata.
-    pub metadata: BTreeMap<String, String>,
+    /// User metadata; the order is that in which a range has it.
+    pub metadata: Vec<(String, String)>,
     /// Empty where nobody said.
     pub content_type: String,
 }
@@ -40,7 +40,7 @@ impl Entry {
         IdentHash::default()
             .integer(i64::try_from(self.size_bytes).expect("no object is that large"))
             .string(&self.checksum)
-            .map(&self.metadata)
+            .map(&self.told_metadata())
             .string_if_any(&self.content_type)
             .finish()
     }
@@ -54,6 +54,11 @@ impl Entry {
         }
     }
 
+    /// The user metadata that the API tells.
+    pub fn told_metadata(&self) -> BTreeMap<String, String> {
+        self.metadata.iter().cloned().collect()
+    }
+
     /// The content type that the API tells.
     pub fn told_content_type(&self) -> &str {
         if self.content_type.is_empty() {
@@ -61,6 +66,32 @@ impl Entry {
         } else {
             &self.content_type
         }
+    }
+
+    /// The bytes of a range. Unlike the library's they keep parts of a second, which lakesync has no use for.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut data = Vec::with_capacity(160);
+        put_bytes(1, self.address.as_bytes(), &mut data);
+        let mut time = Vec::new();
+        put_number(1, self.mtime.0.cast_unsigned(), &mut time);
+        put_number(2, self.mtime.1.into(), &mut time);
+        put_bytes(2, &time, &mut data);
+        put_number(3, self.size_bytes, &mut data);
+        put_bytes(4, self.checksum.as_bytes(), &mut data);
+        for (name, value) in &self.metadata {
+            let mut pair = Vec::new();
+            put_field(1, name.as_bytes(), &mut pair);
+            put_field(2, value.as_bytes(), &mut pair);
+            put_field(5, &pair, &mut data);
+        }
+        let address_type = match self.address_type {
+            AddressType::ByPrefix => 0,
+            AddressType::Relative => 1,
+            AddressType::Full => 2,
+        };
+        put_number(6, address_type, &mut data);
+        put_bytes(7, self.content_type.as_bytes(), &mut data);
+        data
     }
 
     /// Reads the bytes of a range; it is written apart from the reader under test, so that each checks the other.
@@ -71,7 +102,7 @@ impl Entry {
             mtime: (0, 0),
             size_bytes: 0,
             checksum: String::new(),
-            metadata: BTreeMap::new(),
+            metadata: Vec::new(),
             content_type: String::new(),
         };
         for (number, field) in Fields(data) {
@@ -94,7 +125,7 @@ impl Entry {
                         pair[usize::try_from(number - 1).expect("1 or 2")] = part.text();
                     }
                     let [name, value] = pair;
-                    entry.metadata.insert(name, value);
+                    entry.metadata.push((name, value));
                 }
                 6 => {
                     entry.address_type = match field.number() {
@@ -110,6 +141,35 @@ impl Entry {
         }
         entry
     }
+}
+
+fn put_varint(mut value: u64, data: &mut Vec<u8>) {
+    while value >= 0x80 {
+        data.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    data.push(value as u8);
+}
+
+/// Zero is not written.
+fn put_number(field: u64, value: u64, data: &mut Vec<u8>) {
+    if value != 0 {
+        put_varint(field << 3, data);
+        put_varint(value, data);
+    }
+}
+
+/// Nothing is not written.
+fn put_bytes(field: u64, bytes: &[u8], data: &mut Vec<u8>) {
+    if !bytes.is_empty() {
+        put_field(field, bytes, data);
+    }
+}
+
+fn put_field(field: u64, bytes: &[u8], data: &mut Vec<u8>) {
+    put_varint(field << 3 | 2, data);
+    put_varint(bytes.len() as u64, data);
+    data.extend_from_slice(bytes);
 }
 
 /// The fields of a protobuf message.

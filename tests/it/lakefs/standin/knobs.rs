@@ -53,6 +53,8 @@ pub struct Scripted {
     pub mtime: (i64, u32),
     /// `None`: the MD5 of the bytes, as always.
     pub checksum: Option<String>,
+    /// The names of its user metadata in the order in which its range has them: lakeFS writes them in any.
+    pub metadata_order: Vec<String>,
 }
 
 /// A request that came.

@@ -28,7 +28,7 @@ impl Core {
                 Line::Object(key, entry) => {
                     let mut told = self.told(ask, key, entry, &root).await?;
                     if ask.says("user_metadata", true) && !entry.metadata.is_empty() {
-                        told["metadata"] = json!(entry.metadata);
+                        told["metadata"] = json!(entry.told_metadata());
                     }
                     told
                 }
@@ -42,7 +42,7 @@ impl Core {
         let (key, entry, root) = self.find(ask)?;
         let mut told = self.told(ask, &key, &entry, &root).await?;
         told["metadata"] = if ask.says("user_metadata", true) {
-            json!(entry.metadata)
+            json!(entry.told_metadata())
         } else {
             json!({})
         };
@@ -231,7 +231,7 @@ fn differences(page: &Page, with_stats: bool, base: &Tree, right: &Tree, here: O
             told["right"] = json!({
                 "checksum": entry.checksum,
                 "content_type": entry.told_content_type(),
-                "metadata": entry.metadata,
+                "metadata": entry.told_metadata(),
                 "mtime": entry.mtime.0,
             });
         }

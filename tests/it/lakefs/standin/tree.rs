@@ -195,7 +195,7 @@ impl TreeWriter {
 
     /// Adds an entry.
     pub fn push_entry(&mut self, key: &[u8], entry: &Entry) {
-        let (identity, data) = (entry.identity(), table::encode(entry));
+        let (identity, data) = (entry.identity(), entry.encode());
         self.push(Record {
             key,
             identity: &identity,
