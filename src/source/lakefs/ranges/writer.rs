@@ -243,6 +243,10 @@ impl TableWriter {
             (b"rocksdb.block.based.table.whole.key.filtering", text("0")),
             (b"rocksdb.column.family.id", unsigned(i32::MAX as u64)),
             (b"rocksdb.compression", text("Snappy")),
+            (
+                b"rocksdb.compression_options",
+                text("window_bits=-14; level=32767; strategy=0; max_dict_bytes=0; zstd_max_train_bytes=0; enabled=0; "),
+            ),
             (b"rocksdb.creation.time", unsigned(0)),
             (b"rocksdb.data.size", unsigned(data_bytes)),
             (b"rocksdb.deleted.keys", unsigned(0)),
