@@ -262,9 +262,16 @@ async fn strangers_are_refused_and_namespaces_hold_what_is_uploaded() {
         let told = repository.upload("main", "a", "x").await;
         if server.block_store == BlockStoreKind::S3 {
             let namespace = format!("{}/data/", repository.storage_namespace);
-            assert!(told.physical_address.starts_with(&namespace), "{}", told.physical_address);
+            assert!(
+                told.physical_address.starts_with(&namespace),
+                "{}",
+                told.physical_address
+            );
         }
-        for (id, secret) in [(&*server.access_key_id, "wrong"), ("AKIASTRANGER", &*server.secret_access_key)] {
+        for (id, secret) in [
+            (&*server.access_key_id, "wrong"),
+            ("AKIASTRANGER", &*server.secret_access_key),
+        ] {
             let stranger = Api::new(&server.endpoint, id, secret);
             let refused = stranger.send("GET", "/api/v1/repositories", Sent::default()).await;
             assert_eq!(refused.status, 401, "{}", server.name());

@@ -42,6 +42,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the answer is a range or a metarange.
+    pub fn is_table(&self) -> bool {
+        self.body_file.is_some()
+    }
+
     /// The values of the query, as texts.
     pub fn query(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::table;
+
 use crate::lakefs::http::Reply;
 use crate::lakefs::recorded::Exchange;
 
@@ -32,7 +34,14 @@ impl Differences {
             differs("a header Content-Length".to_owned());
         }
         let Some(recorded) = &exchange.body else {
-            if exchange.bytes() != reply.body {
+            let (recorded, ours) = (exchange.bytes(), reply.body.as_ref());
+            // Of a table the data and the index are the same; some properties count what no id is made of.
+            let compared = if exchange.is_table() {
+                table::properties_at(&recorded)
+            } else {
+                recorded.len()
+            };
+            if recorded.len() != ours.len() || recorded[..compared] != ours[..compared] {
                 differs(format!("{} other bytes", reply.body.len()));
             }
             return;
@@ -88,8 +97,8 @@ fn mask(note: &str, body: &mut Value) {
 /// A pre-signed URL without what comes of the hour and the secret; any other text as it is.
 fn without_signature(text: &str) -> String {
     let Some((place, query)) = text
-        .split_once("?X-Amz-")
-        .map(|(place, _)| (place, &text[place.len() + 1..]))
+        .split_once('?')
+        .filter(|(_, query)| query.contains("X-Amz-Signature="))
     else {
         return text.to_owned();
     };

@@ -20,7 +20,10 @@ pub fn read(table: &[u8]) -> Vec<(Vec<u8>, Entry)> {
         let is_index = records(&block).iter().all(|(_, value)| value.len() < 2 * 10);
         let blocks = if is_index {
             let inner = records(&block);
-            inner.iter().map(|(_, value)| Handle::read(&mut value.as_slice()).block(table)).collect()
+            inner
+                .iter()
+                .map(|(_, value)| Handle::read(&mut value.as_slice()).block(table))
+                .collect()
         } else {
             vec![block]
         };
@@ -32,6 +35,14 @@ pub fn read(table: &[u8]) -> Vec<(Vec<u8>, Entry)> {
         }
     }
     found
+}
+
+/// Where the properties of a table begin, behind its data and its index.
+pub fn properties_at(table: &[u8]) -> usize {
+    let mut footer = &table[table.len() - FOOTER_BYTES + 1..];
+    let metaindex = records(&Handle::read(&mut footer).block(table));
+    let (_, value) = metaindex.iter().find(|(key, _)| key == b"rocksdb.properties").unwrap();
+    Handle::read(&mut value.as_slice()).at
 }
 
 struct Handle {

@@ -153,9 +153,12 @@ impl Ask {
 
     /// A value of the query that has to be there.
     pub fn required(&self, name: &str) -> Result<&[u8], Answer> {
-        self.query(name)
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| Answer::error(400, format!("parameter \"{name}\" in query has an error: value is required but missing")))
+        self.query(name).filter(|value| !value.is_empty()).ok_or_else(|| {
+            Answer::error(
+                400,
+                format!("parameter \"{name}\" in query has an error: value is required but missing"),
+            )
+        })
     }
 
     /// Whether a value of the query is true.

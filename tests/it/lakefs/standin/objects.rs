@@ -211,13 +211,21 @@ fn differences(page: &Page, with_stats: bool, base: &Tree, right: &Tree, here: O
                 kind = "conflict";
             }
         }
-        if results.len() == page.amount {
+        let common = page.common_prefix(difference.key);
+        let is_after = common.as_deref().unwrap_or(difference.key) == page.after;
+        if !is_after && results.len() == page.amount {
             return (results, true);
         }
-        if let Some(common) = page.common_prefix(difference.key) {
-            results.push(json!({ "path": text(&common), "path_type": "common_prefix", "type": "prefix_changed" }));
+        if let Some(common) = common {
+            if !is_after {
+                let told = json!({ "path": text(&common), "path_type": "common_prefix", "type": "prefix_changed" });
+                results.push(told);
+            }
             let Some(next) = upper_bound(&common) else { break };
             found = Differences::from(base, right, &next);
+            continue;
+        }
+        if is_after {
             continue;
         }
         let Some(record) = difference.right.or(difference.left) else {

@@ -49,17 +49,23 @@ impl View {
             if !key.starts_with(&page.prefix) {
                 break;
             }
-            if lines.len() == page.amount {
-                return (lines, true);
+            let common = page.common_prefix(&key);
+            let line = common.as_ref().unwrap_or(&key);
+            let next = match &common {
+                Some(common) => upper_bound(common),
+                None => Some(successor(&key)),
+            };
+            if *line != page.after {
+                if lines.len() == page.amount {
+                    return (lines, true);
+                }
+                lines.push(match common {
+                    Some(common) => Line::CommonPrefix(common),
+                    None => Line::Object(key, entry),
+                });
             }
-            if let Some(common) = page.common_prefix(&key) {
-                let Some(next) = upper_bound(&common) else { break };
-                from = next;
-                lines.push(Line::CommonPrefix(common));
-            } else {
-                from = successor(&key);
-                lines.push(Line::Object(key, entry));
-            }
+            let Some(next) = next else { break };
+            from = next;
         }
         (lines, false)
     }
@@ -96,15 +102,9 @@ impl View {
 }
 
 impl Page {
-    /// The key from which a page is looked for.
+    /// The key from which a page is looked for. A line at `after` itself, common prefix or not, is left out.
     pub fn first_key(&self) -> Vec<u8> {
-        if self.after < self.prefix {
-            return self.prefix.clone();
-        }
-        // Nothing below a common prefix that has been listed comes again.
-        let is_common = !self.delimiter.is_empty() && self.after.ends_with(&self.delimiter);
-        let above = if is_common { upper_bound(&self.after) } else { None };
-        above.unwrap_or_else(|| successor(&self.after))
+        self.after.clone().max(self.prefix.clone())
     }
 
     /// The prefix under which a key is hidden.
