@@ -5,6 +5,7 @@ mod both;
 pub mod http;
 mod knobs;
 pub mod real;
+pub mod receiver;
 pub mod recorded;
 mod replay;
 pub mod repository;

@@ -1,6 +1,7 @@
 //! What holds of lakeFS, whether it is the stand-in or the real one.
 
 use super::http::{Api, Sent};
+use super::receiver::Receiver;
 use super::repository::{Repository, Stat, Upload};
 use super::server::{BlockStoreKind, LakeFsServer};
 
@@ -276,6 +277,47 @@ async fn strangers_are_refused_and_namespaces_hold_what_is_uploaded() {
             let refused = stranger.send("GET", "/api/v1/repositories", Sent::default()).await;
             assert_eq!(refused.status, 401, "{}", server.name());
         }
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_comes_for_a_commit_a_merge_and_an_import_alone() {
+    for server in LakeFsServer::start_all().await {
+        let receiver = Receiver::start().await;
+        let repository = server.new_repository().await;
+        let action = format!(
+            "name: wake\non:\n  post-commit:\n    branches: [main]\n  post-merge:\nhooks:\n  - id: one\n    type: webhook\n    \
+             properties:\n      url: {}/wake\n",
+            receiver.url
+        );
+        repository.upload("main", "_lakefs_actions/wake.yaml", &action).await;
+        let commit = repository.commit("main", "first").await;
+        // Hooks run in no order, so each is waited for.
+        receiver.wait_for(1).await;
+        repository.branch("dev", "main").await;
+        repository.upload("dev", "a", "1").await;
+        repository.commit("dev", "of another branch").await;
+        let merged = repository.merge("dev", "main").await;
+        receiver.wait_for(2).await;
+        repository.revert("main", &merged, 1).await;
+        repository.hard_reset("main", &merged).await;
+        server.put_outside("hooks/file", b"1").await;
+        let imported = repository
+            .import("main", &format!("{}hooks/", server.outside()), "imported/")
+            .await;
+        let came = receiver.wait_for(3).await;
+        let told: Vec<_> = came
+            .iter()
+            .map(|hook| (&hook.body["event_type"], &hook.body["commit_id"]))
+            .collect();
+        let expected = [
+            ("post-commit", &commit.id),
+            ("post-merge", &merged),
+            ("post-commit", &imported.id),
+        ];
+        let expected = expected.map(|(event, id)| (serde_json::json!(event), serde_json::json!(id)));
+        let expected: Vec<_> = expected.iter().map(|(event, id)| (event, id)).collect();
+        assert_eq!(told, expected, "{}", server.name());
     }
 }
 

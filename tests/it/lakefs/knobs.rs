@@ -46,6 +46,7 @@ async fn faults_hit_the_requests_that_they_are_for() {
     knobs.set_in_deletion(&repository.name, true);
     get(&repository, "/branches/main").await.expect(410);
     get(&repository, "/refs/main/objects/ls").await.expect(410);
+    get(&repository, "/commits/main").await.expect(500);
     knobs.set_in_deletion(&repository.name, false);
     get(&repository, "/branches/main").await.expect(200);
 }

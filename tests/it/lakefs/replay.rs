@@ -6,7 +6,6 @@
 //! and ids are matched by what they name.
 
 mod compare;
-mod receiver;
 mod table;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,8 +13,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use self::compare::{Differences, same};
-use self::receiver::Receiver;
 use super::http::{Api, Reply, Sent};
+use super::receiver::Receiver;
 use super::recorded::{self, Exchange};
 use super::standin::{self, BlockStore, Entry, S3Place, Scripted, Settings, StandIn};
 

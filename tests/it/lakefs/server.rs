@@ -40,7 +40,13 @@ enum Program {
 impl LakeFsServer {
     /// A server with some block store.
     pub async fn start(block_store: BlockStoreKind) -> Self {
-        Self::start_with(block_store, |_| ()).await
+        let Some(program) = super::real::program() else {
+            return Self::stand_in_with(block_store, |_| ()).await;
+        };
+        let bucket = bucket(block_store).await;
+        let real = super::real::shared(block_store, &program);
+        let keys = (super::real::ACCESS_KEY_ID, super::real::SECRET_ACCESS_KEY);
+        Self::new(real.endpoint.clone(), keys, block_store, bucket, Program::Real(real))
     }
 
     /// One for each block store.
@@ -68,24 +74,6 @@ impl LakeFsServer {
             (standin::ACCESS_KEY_ID, standin::SECRET_ACCESS_KEY),
         );
         Self::new(endpoint, keys, block_store, bucket, Program::StandIn(program))
-    }
-
-    async fn start_with(block_store: BlockStoreKind, change: impl FnOnce(&mut Settings)) -> Self {
-        let Some(program) = super::real::program() else {
-            return Self::stand_in_with(block_store, change).await;
-        };
-        let real = super::real::shared(block_store, &program);
-        let (endpoint, keys) = (
-            real.endpoint.clone(),
-            (super::real::ACCESS_KEY_ID, super::real::SECRET_ACCESS_KEY),
-        );
-        Self::new(
-            endpoint,
-            keys,
-            block_store,
-            bucket(block_store).await,
-            Program::Real(real),
-        )
     }
 
     fn new(

@@ -12,7 +12,7 @@ impl StandIn {
     /// Commits a tree of `entries` files to a branch in place of what it had, and gives the id of the commit.
     ///
     /// The keys are those of [`generated_key`]; there are no bytes behind them, so a read says 410. A million takes
-    /// about 250 MB: the tables, and the records close together.
+    /// about 300 MB: the tables, and the records close together.
     pub async fn commit_generated(&self, repository: &str, branch: &str, entries: u64) -> String {
         let mut writer = TreeWriter::new(self.core.settings.raggedness);
         for number in 0..entries {

@@ -162,6 +162,11 @@ impl Core {
     /// Does something with the repository that a request names.
     pub fn repository<T>(&self, ask: &Ask, act: impl FnOnce(&mut Repository) -> Answered<T>) -> Answered<T> {
         self.repository_named(&ask.path[1], act)
+            .map_err(|answer| match answer.status {
+                // The call for a commit knows of "not found" alone.
+                410 if ask.call == Call::GetCommit => Answer { status: 500, ..answer },
+                _ => answer,
+            })
     }
 
     /// Does something with a repository.

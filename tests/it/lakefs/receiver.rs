@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::lakefs::recorded::Webhook;
+use super::recorded::Webhook;
 
 /// Takes webhooks until it is dropped.
 pub struct Receiver {
