@@ -110,8 +110,8 @@ mod tests {
     #[test]
     fn a_parting_key_lies_between_and_is_short() {
         for (last, next, expected) in [
-            (&b"table/part"[..], &b"uni"[..], None),
-            (b"table/part", b"v", Some(&b"u"[..])),
+            (&b"table/part"[..], &b"uni"[..], Some(&b"u"[..])),
+            (b"table/part", b"u", None),
             (b"abcd", b"abzz", Some(b"abd")),
             (b"ab", b"abc", None),
             (b"a\xffz", b"b", None),
