@@ -1,11 +1,12 @@
 # Thin on purpose: the work is in tools/, where it can be linted and run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo deps test lint bench docs audit clean
+.PHONY: help demo deps test test-lakefs lint bench docs audit clean
 MAKEFLAGS += --no-print-directory
 
 help:
 	@echo 'make demo    show an export, a commit more and a run with nothing to do, on a server of its own'
 	@echo 'make test    everything that CI asks for: lints, tests, documentation'
+	@echo 'make test-lakefs LAKEFS=PATH    the lakeFS tests on the real server at PATH instead of the stand-in'
 	@echo 'make lint    format, clippy, scripts'
 	@echo 'make bench   the benches, then lakesync beside s5cmd, rclone and aws (long; PEERS="--only many" for a part)'
 	@echo 'make docs    the documentation of the library, into target/doc'
@@ -21,6 +22,9 @@ deps:
 
 test:
 	@tools/test.sh
+
+test-lakefs:
+	@LAKEFS='$(LAKEFS)' tools/test-lakefs.sh
 
 lint:
 	@tools/lint.sh

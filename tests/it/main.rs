@@ -13,6 +13,7 @@ mod export;
 #[cfg(feature = "git")]
 mod git_source;
 mod kill;
+mod lakefs;
 mod layers;
 mod model;
 mod outside;

@@ -15,7 +15,9 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCa
 use lakesync::model::Bucket;
 use lakesync::store::{Keys, S3Config, S3Store};
 
+pub use process::{free_ports, shelf, tail};
 use recipe::Recipe;
+pub use recipe::tied_to_this_thread;
 
 /// A server that runs until this process ends.
 pub struct Server {

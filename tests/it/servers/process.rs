@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::AtomicU32;
 use std::sync::mpsc;
@@ -38,13 +38,10 @@ pub fn start(recipe: Recipe) -> Result<Server, String> {
 
 fn start_here(recipe: Recipe) -> Result<(Server, Child), String> {
     let program = recipe.program()?;
-    let shelf = Path::new(env!("CARGO_TARGET_TMPDIR")).join("servers");
-    sweep(&shelf);
+    sweep(&all_shelves());
     let mut problem = String::new();
     for attempt in 0..STARTS {
-        let folder = shelf
-            .join(std::process::id().to_string())
-            .join(format!("{}-{attempt}", recipe.name()));
+        let folder = shelf().join(format!("{}-{attempt}", recipe.name()));
         match launch(recipe, &program, &folder) {
             Ok(started) => return Ok(started),
             Err(Failure::Ended(what)) => problem = what,
@@ -52,6 +49,15 @@ fn start_here(recipe: Recipe) -> Result<(Server, Child), String> {
         }
     }
     Err(problem)
+}
+
+fn all_shelves() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("servers")
+}
+
+/// The folder for all servers of this process; a later one sweeps it away.
+pub fn shelf() -> PathBuf {
+    all_shelves().join(std::process::id().to_string())
 }
 
 enum Failure {
@@ -143,7 +149,7 @@ async fn wait_till_ready(server: &Server, child: &mut Child) -> Result<(), Failu
 ///
 /// All lie below 32,768, where Linux begins to take ports for outgoing connections. Where they start
 /// depends on the process, so that two test binaries at once rarely try the same.
-fn free_ports(count: usize) -> Vec<u16> {
+pub fn free_ports(count: usize) -> Vec<u16> {
     const FIRST: u16 = 10_000;
     const SPAN: u16 = 12_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -194,7 +200,8 @@ fn remove_sockets(ports: &Path) {
     }
 }
 
-fn tail(log: &Path) -> String {
+/// The last lines of a server's log.
+pub fn tail(log: &Path) -> String {
     let text = fs::read(log).map_or_else(
         |error| format!("no log: {error}"),
         |bytes| String::from_utf8_lossy(&bytes).into_owned(),

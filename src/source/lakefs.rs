@@ -1,0 +1,3 @@
+//! A branch of a lakeFS repository.
+
+pub mod ranges;
