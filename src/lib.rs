@@ -14,6 +14,7 @@ pub mod clock;
 pub mod switches;
 pub mod limits;
 pub mod spool;
+pub mod disk_cache;
 pub mod source;
 pub mod store;
 pub mod ledger;

@@ -131,6 +131,7 @@ impl From<&SourceError> for Exit {
             | SourceError::RootChanged { .. }
             | SourceError::CommitGone { .. }
             | SourceError::Interrupted
+            | SourceError::Table(_)
             | SourceError::Injected => Self::Failed,
         }
     }

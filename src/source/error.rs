@@ -136,6 +136,9 @@ pub enum SourceError {
         /// What was asked for.
         commit: CommitId,
     },
+    /// A table of a lakeFS commit cannot be used.
+    #[error(transparent)]
+    Table(#[from] super::lakefs::ranges::UnusableTable),
     /// The producer of a stream died.
     #[error("the source stopped before its end")]
     Interrupted,

@@ -6,9 +6,29 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// The rooms in the order in which data goes through them; each may use those above it alone.
-const ROOMS: [&str; 21] = [
-    "model", "progress", "wake", "cancel", "clock", "switches", "limits", "spool", "source", "store", "ledger", "plan",
-    "transfer", "status", "export", "watch", "mount", "checkout", "serve", "bench", "cli",
+const ROOMS: [&str; 22] = [
+    "model",
+    "progress",
+    "wake",
+    "cancel",
+    "clock",
+    "switches",
+    "limits",
+    "spool",
+    "disk_cache",
+    "source",
+    "store",
+    "ledger",
+    "plan",
+    "transfer",
+    "status",
+    "export",
+    "watch",
+    "mount",
+    "checkout",
+    "serve",
+    "bench",
+    "cli",
 ];
 
 /// The rooms that may know of `export`; mount, checkout and watch stand below it and still may not.

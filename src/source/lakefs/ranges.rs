@@ -1,6 +1,9 @@
 //! The tables in which lakeFS keeps a committed tree: metaranges and ranges, read and checked.
 
+mod address;
+mod ahead;
 mod block;
+mod changes;
 mod entry;
 mod error;
 mod format;
@@ -9,15 +12,25 @@ mod ident;
 mod metarange;
 mod protobuf;
 mod reader;
+mod span;
 mod table;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod tree;
 mod varint;
 #[cfg(any(test, feature = "testing"))]
 pub mod writer;
 
+pub use address::{PhysicalAddress, physical_address};
+pub use changes::{RangeChange, read_changes};
 pub use entry::{AddressType, MetadataRef, RangeEntry, RangeEntryRef};
 pub use error::{TableError, TableFault, TablePart, UnusableTable};
 pub use id::{IdError, MetaRangeId, RangeId, TableId, TableKind};
 pub use metarange::{MetaRange, RangeRef};
 pub use protobuf::MessageFault;
 pub use reader::{Record, TableReader};
+pub use span::KeySpan;
 pub use table::{Properties, Table, VerifiedTable};
+pub use tables::{TableCache, TableCounts, TableFetch, Tables};
+pub use tree::read_tree;

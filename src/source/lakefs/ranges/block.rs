@@ -176,6 +176,12 @@ impl Block {
         &self.buffer[range]
     }
 
+    /// The whole block, unpacked.
+    #[cfg(test)]
+    pub(super) fn whole(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Says that something is wrong in this block.
     #[cold]
     pub(super) fn fault(&self, fault: TableFault) -> TableError {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::protobuf::{Fields, MessageFault};
+use super::protobuf::{Message, MessageFault, Tag};
 
 /// How an address is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,26 +67,39 @@ pub struct RangeEntry {
     pub content_type: String,
 }
 
-/// The numbers of the fields.
+/// The fields of an entry.
 mod field {
-    pub(super) const ADDRESS: u64 = 1;
-    pub(super) const LAST_MODIFIED: u64 = 2;
-    pub(super) const SIZE: u64 = 3;
-    pub(super) const E_TAG: u64 = 4;
-    pub(super) const METADATA: u64 = 5;
-    pub(super) const ADDRESS_TYPE: u64 = 6;
-    pub(super) const CONTENT_TYPE: u64 = 7;
-    /// In a time.
-    pub(super) const SECONDS: u64 = 1;
-    /// In a pair of metadata.
-    pub(super) const KEY: u64 = 1;
-    pub(super) const VALUE: u64 = 2;
+    use super::Tag;
+
+    pub(super) const ADDRESS: Tag = Tag::bytes(1);
+    pub(super) const LAST_MODIFIED: Tag = Tag::bytes(2);
+    pub(super) const SIZE: Tag = Tag::number(3);
+    pub(super) const E_TAG: Tag = Tag::bytes(4);
+    pub(super) const METADATA: Tag = Tag::bytes(5);
+    pub(super) const ADDRESS_TYPE: Tag = Tag::number(6);
+    pub(super) const CONTENT_TYPE: Tag = Tag::bytes(7);
+    /// Up to which number they are known.
+    pub(super) const KNOWN: u64 = 7;
 }
+
+/// The field of a time that is of use here; the other one is parts of a second.
+const SECONDS: Tag = Tag::number(1);
+/// The fields of a pair of metadata.
+const KEY: Tag = Tag::bytes(1);
+const VALUE: Tag = Tag::bytes(2);
 
 impl<'a> RangeEntryRef<'a> {
     /// Decodes the message of an entry. Fields that are absent are zero or empty, unknown ones are passed over.
     pub fn decode(key: &'a [u8], identity: &'a [u8; 32], message: &'a [u8]) -> Result<Self, MessageFault> {
-        let mut entry = Self {
+        let mut entry = Self::without_fields(key, identity);
+        entry.fill(message)?;
+        Ok(entry)
+    }
+
+    /// An entry all of whose fields are absent.
+    #[inline]
+    pub(super) fn without_fields(key: &'a [u8], identity: &'a [u8; 32]) -> Self {
+        Self {
             key,
             identity,
             address: "",
@@ -96,31 +109,63 @@ impl<'a> RangeEntryRef<'a> {
             last_modified_unix: 0,
             metadata: MetadataRef { message: &[] },
             content_type: "",
-        };
-        let mut fields = Fields::of(message);
-        while let Some(field) = fields.next()? {
-            match field.number {
-                field::ADDRESS => entry.address = field.text()?,
-                field::LAST_MODIFIED => entry.last_modified_unix = seconds(field.bytes()?)?,
-                field::SIZE => entry.size = field.natural()?,
-                field::E_TAG => entry.e_tag = field.text()?,
-                field::METADATA => {
-                    pair(field.bytes()?)?;
-                    entry.metadata = MetadataRef { message };
-                }
-                field::ADDRESS_TYPE => {
-                    entry.address_type = match field.signed()? {
-                        0 => AddressType::ByPrefix,
-                        1 => AddressType::Relative,
-                        2 => AddressType::Full,
-                        other => return Err(MessageFault::Value(field.number, other)),
-                    }
-                }
-                field::CONTENT_TYPE => entry.content_type = field.text()?,
-                _ => {}
-            }
         }
-        Ok(entry)
+    }
+
+    /// Takes the fields of a message. The entry is filled where it stands: moving it once more, within a result,
+    /// costs five nanoseconds of two hundred.
+    pub(super) fn fill(&mut self, message: &'a [u8]) -> Result<(), MessageFault> {
+        let mut fields = Message::of(message);
+        // Fields are written in the order of their numbers. Asked for in that order they cost no jump that the
+        // processor guesses wrongly; whatever comes otherwise goes through the loop below.
+        let mut next = fields.tag()?;
+        if next == Some(field::ADDRESS) {
+            self.address = fields.text(field::ADDRESS)?;
+            next = fields.tag()?;
+        }
+        if next == Some(field::LAST_MODIFIED) {
+            self.last_modified_unix = seconds(fields.bytes()?)?;
+            next = fields.tag()?;
+        }
+        if next == Some(field::SIZE) {
+            self.size = fields.natural(field::SIZE)?;
+            next = fields.tag()?;
+        }
+        if next == Some(field::E_TAG) {
+            self.e_tag = fields.text(field::E_TAG)?;
+            next = fields.tag()?;
+        }
+        if next == Some(field::ADDRESS_TYPE) {
+            self.address_type = address_type(fields.signed()?)?;
+            next = fields.tag()?;
+        }
+        if next == Some(field::CONTENT_TYPE) {
+            self.content_type = fields.text(field::CONTENT_TYPE)?;
+            next = fields.tag()?;
+        }
+        while let Some(tag) = next {
+            self.take_field(tag, &mut fields, message)?;
+            next = fields.tag()?;
+        }
+        Ok(())
+    }
+
+    /// Takes a field in whose place it is not known which one stands.
+    fn take_field(&mut self, tag: Tag, fields: &mut Message<'a>, message: &'a [u8]) -> Result<(), MessageFault> {
+        match tag {
+            field::ADDRESS => self.address = fields.text(tag)?,
+            field::LAST_MODIFIED => self.last_modified_unix = seconds(fields.bytes()?)?,
+            field::SIZE => self.size = fields.natural(tag)?,
+            field::E_TAG => self.e_tag = fields.text(tag)?,
+            field::METADATA => {
+                pair(fields.bytes()?)?;
+                self.metadata = MetadataRef { message };
+            }
+            field::ADDRESS_TYPE => self.address_type = address_type(fields.signed()?)?,
+            field::CONTENT_TYPE => self.content_type = fields.text(tag)?,
+            other => fields.skip(other, field::KNOWN)?,
+        }
+        Ok(())
     }
 
     /// Copies the entry out.
@@ -146,13 +191,14 @@ impl<'a> MetadataRef<'a> {
 
     /// Gives key and value in the order in which they are written; of a key written twice the last counts.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let mut fields = Fields::of(self.message);
+        let mut fields = Message::of(self.message);
         std::iter::from_fn(move || {
             // Nothing fails here: `decode` has been through all of it.
-            while let Ok(Some(field)) = fields.next() {
-                if field.number == field::METADATA {
-                    return pair(field.bytes().ok()?).ok();
+            while let Ok(Some(tag)) = fields.tag() {
+                if tag == field::METADATA {
+                    return pair(fields.bytes().ok()?).ok();
                 }
+                fields.skip(tag, 0).ok()?;
             }
             None
         })
@@ -172,13 +218,24 @@ impl std::fmt::Debug for MetadataRef<'_> {
     }
 }
 
+fn address_type(number: i64) -> Result<AddressType, MessageFault> {
+    match number {
+        0 => Ok(AddressType::ByPrefix),
+        1 => Ok(AddressType::Relative),
+        2 => Ok(AddressType::Full),
+        other => Err(MessageFault::Value(6, other)),
+    }
+}
+
 /// Decodes a time; parts of a second are dropped.
+#[inline(always)]
 fn seconds(message: &[u8]) -> Result<i64, MessageFault> {
     let mut seconds = 0;
-    let mut fields = Fields::of(message);
-    while let Some(field) = fields.next()? {
-        if field.number == field::SECONDS {
-            seconds = field.signed()?;
+    let mut fields = Message::of(message);
+    while let Some(tag) = fields.tag()? {
+        match tag {
+            SECONDS => seconds = fields.signed()?,
+            other => fields.skip(other, 1)?,
         }
     }
     Ok(seconds)
@@ -187,12 +244,12 @@ fn seconds(message: &[u8]) -> Result<i64, MessageFault> {
 /// Decodes one pair of metadata.
 fn pair(message: &[u8]) -> Result<(&str, &str), MessageFault> {
     let (mut key, mut value) = ("", "");
-    let mut fields = Fields::of(message);
-    while let Some(field) = fields.next()? {
-        match field.number {
-            field::KEY => key = field.text()?,
-            field::VALUE => value = field.text()?,
-            _ => {}
+    let mut fields = Message::of(message);
+    while let Some(tag) = fields.tag()? {
+        match tag {
+            KEY => key = fields.text(tag)?,
+            VALUE => value = fields.text(tag)?,
+            other => fields.skip(other, 2)?,
         }
     }
     Ok((key, value))
@@ -209,15 +266,15 @@ impl RangeEntry {
         let mut data = Vec::with_capacity(128);
         write::bytes(field::ADDRESS, self.address.as_bytes(), &mut data);
         let mut time = Vec::new();
-        write::number(field::SECONDS, self.last_modified_unix as u64, &mut time);
+        write::number(SECONDS, self.last_modified_unix as u64, &mut time);
         write::message(field::LAST_MODIFIED, &time, &mut data);
         write::number(field::SIZE, self.size, &mut data);
         write::bytes(field::E_TAG, self.e_tag.as_bytes(), &mut data);
         for (key, value) in &self.metadata {
             // Key and value of a map are always written, empty ones too.
             let mut pair = Vec::new();
-            write::message(field::KEY, key.as_bytes(), &mut pair);
-            write::message(field::VALUE, value.as_bytes(), &mut pair);
+            write::message(KEY, key.as_bytes(), &mut pair);
+            write::message(VALUE, value.as_bytes(), &mut pair);
             write::message(field::METADATA, &pair, &mut data);
         }
         let address_type = match self.address_type {

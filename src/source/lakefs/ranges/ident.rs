@@ -55,7 +55,7 @@ pub(super) fn entry_identity(
 }
 
 /// Gathers records before they are hashed: hashing many short pieces would cost more than the hash itself.
-const GATHER_BYTES: usize = 16 << 10;
+const GATHER_BYTES: usize = 4 << 10;
 
 /// Computes the id of a table from its records and its kind.
 pub(super) struct TableHasher {
@@ -103,21 +103,16 @@ impl TableHasher {
 /// The digits of the largest length.
 const DECIMAL_BYTES: usize = 20;
 
-/// Appends a length in decimal digits.
-#[inline]
+/// Appends a length in decimal digits. Most have two or three, and are not worth a loop.
+#[inline(always)]
 fn decimal(value: usize, to: &mut Vec<u8>) {
-    let mut digits = [0; DECIMAL_BYTES];
-    let mut start = DECIMAL_BYTES;
-    let mut rest = value;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+    let digit = |of: usize| b'0' + (value / of % 10) as u8;
+    match value {
+        0..10 => to.push(digit(1)),
+        10..100 => to.extend_from_slice(&[digit(10), digit(1)]),
+        100..1000 => to.extend_from_slice(&[digit(100), digit(10), digit(1)]),
+        _ => to.extend_from_slice(value.to_string().as_bytes()),
     }
-    to.extend_from_slice(&digits[start..]);
 }
 
 #[cfg(test)]
@@ -126,7 +121,7 @@ mod tests {
 
     #[test]
     fn lengths_are_written_in_decimal_digits() {
-        for value in [0, 7, 10, 99, 1024, usize::MAX] {
+        for value in [0, 7, 9, 10, 99, 100, 560, 999, 1000, usize::MAX] {
             let mut written = Vec::new();
             decimal(value, &mut written);
             assert_eq!(written, value.to_string().as_bytes());

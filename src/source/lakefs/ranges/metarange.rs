@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error::{TableError, TableFault};
 use super::id::{MetaRangeId, RangeId};
-use super::protobuf::{Fields, MessageFault};
+use super::protobuf::{Message, MessageFault, Tag};
 use super::reader::{Record, TableReader};
 use super::table::Table;
 
@@ -30,12 +30,16 @@ pub struct RangeRef {
     pub estimated_size_bytes: u64,
 }
 
-/// The numbers of the fields.
+/// The fields of a range.
 mod field {
-    pub(super) const MIN_KEY: u64 = 1;
-    pub(super) const MAX_KEY: u64 = 2;
-    pub(super) const ESTIMATED_SIZE: u64 = 3;
-    pub(super) const COUNT: u64 = 4;
+    use super::Tag;
+
+    pub(super) const MIN_KEY: Tag = Tag::bytes(1);
+    pub(super) const MAX_KEY: Tag = Tag::bytes(2);
+    pub(super) const ESTIMATED_SIZE: Tag = Tag::number(3);
+    pub(super) const COUNT: Tag = Tag::number(4);
+    /// Up to which number they are known.
+    pub(super) const KNOWN: u64 = 4;
 }
 
 impl MetaRange {
@@ -68,6 +72,10 @@ impl MetaRange {
         &self.ranges
     }
 
+    pub(super) fn into_ranges(self) -> Vec<RangeRef> {
+        self.ranges
+    }
+
     /// How many entries the tree has, as the metarange says.
     pub fn count(&self) -> u64 {
         self.ranges.iter().map(|range| range.count).fold(0, u64::saturating_add)
@@ -92,14 +100,14 @@ impl RangeRef {
     }
 
     fn fill(&mut self, message: &[u8]) -> Result<(), MessageFault> {
-        let mut fields = Fields::of(message);
-        while let Some(field) = fields.next()? {
-            match field.number {
-                field::MIN_KEY => self.min_key = field.bytes()?.to_vec(),
-                field::MAX_KEY => self.max_key = field.bytes()?.to_vec(),
-                field::ESTIMATED_SIZE => self.estimated_size_bytes = field.natural()?,
-                field::COUNT => self.count = field.natural()?,
-                _ => {}
+        let mut fields = Message::of(message);
+        while let Some(tag) = fields.tag()? {
+            match tag {
+                field::MIN_KEY => self.min_key = fields.bytes()?.to_vec(),
+                field::MAX_KEY => self.max_key = fields.bytes()?.to_vec(),
+                field::ESTIMATED_SIZE => self.estimated_size_bytes = fields.natural(tag)?,
+                field::COUNT => self.count = fields.natural(tag)?,
+                other => fields.skip(other, field::KNOWN)?,
             }
         }
         Ok(())

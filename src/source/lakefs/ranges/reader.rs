@@ -134,8 +134,9 @@ impl TableReader {
         let Some(record) = self.record() else { return Ok(None) };
         let identity = record.identity.try_into();
         let identity = identity.map_err(|_| self.block.fault(TableFault::Identity))?;
-        match RangeEntryRef::decode(record.key, identity, record.data) {
-            Ok(entry) => Ok(Some(entry)),
+        let mut entry = RangeEntryRef::without_fields(record.key, identity);
+        match entry.fill(record.data) {
+            Ok(()) => Ok(Some(entry)),
             Err(fault) => Err(self.fault(TableFault::Message(fault))),
         }
     }
@@ -149,6 +150,11 @@ impl TableReader {
     /// How many records were stepped to.
     pub fn records(&self) -> u64 {
         self.records
+    }
+
+    /// The key last stepped to, which stays at the end.
+    pub(super) fn last_key(&self) -> &[u8] {
+        self.user_key()
     }
 
     /// Says that something is wrong with the record last stepped to.

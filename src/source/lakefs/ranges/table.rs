@@ -114,6 +114,32 @@ impl Table {
         })
     }
 
+    /// Where every block of the table is, without its trailer: metaindex, properties, index, data.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn blocks(&self) -> Result<Vec<std::ops::Range<usize>>, TableError> {
+        let handles = |block: Handle| {
+            let mut loaded = Block::new(TablePart::Index);
+            loaded.load(&self.bytes, block, Checksums::Compared)?;
+            let mut found = Vec::new();
+            loaded.pairs(|_, value| found.extend(Handle::from_value(value)))?;
+            Ok(found)
+        };
+        let metaindex = Footer::read(&self.bytes)?.metaindex;
+        let mut all = vec![metaindex];
+        all.extend(handles(metaindex)?);
+        let mut lower = vec![self.index];
+        if self.index_levels == IndexLevels::Two {
+            all.push(self.index);
+            lower = handles(self.index)?;
+        }
+        for index in lower {
+            all.push(index);
+            all.extend(handles(index)?);
+        }
+        let range = |block: Handle| block.at as usize..(block.at + block.length) as usize;
+        Ok(all.into_iter().map(range).collect())
+    }
+
     fn check_kind(&self, id: TableId) -> Result<(), TableError> {
         if self.properties.kind == Some(id.kind()) {
             Ok(())
@@ -162,13 +188,13 @@ impl VerifiedTable {
 }
 
 /// The last bytes of a table.
-struct Footer {
-    metaindex: Handle,
-    index: Handle,
+pub(super) struct Footer {
+    pub(super) metaindex: Handle,
+    pub(super) index: Handle,
 }
 
 impl Footer {
-    fn read(table: &[u8]) -> Result<Self, TableError> {
+    pub(super) fn read(table: &[u8]) -> Result<Self, TableError> {
         let short = || TableFault::TooShort.at(TablePart::Whole, 0);
         let (rest, footer) = table.split_last_chunk::<FOOTER_BYTES>().ok_or_else(short)?;
         let fault = |fault: TableFault| fault.at(TablePart::Footer, rest.len() as u64);

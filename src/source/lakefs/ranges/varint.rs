@@ -1,17 +1,22 @@
 //! Numbers of variable length, as blocks, values and protobuf messages have them.
 
 /// Takes an unsigned number off the front; `None` where it is cut short or longer than 64 bits.
-#[inline]
+#[inline(always)]
 pub(super) fn take_unsigned(input: &mut &[u8]) -> Option<u64> {
-    let (&first, rest) = input.split_first()?;
-    if first < 0x80 {
-        *input = rest;
-        return Some(u64::from(first));
+    match **input {
+        [first, ref rest @ ..] if first < 0x80 => {
+            *input = rest;
+            Some(u64::from(first))
+        }
+        [first, second, ref rest @ ..] if second < 0x80 => {
+            *input = rest;
+            Some(u64::from(first & 0x7f) | u64::from(second) << 7)
+        }
+        _ => take_long(input),
     }
-    take_long(input)
 }
 
-/// Takes a number of two bytes or more.
+/// Takes a number of any length; most have one byte or two.
 fn take_long(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for (position, &byte) in input.iter().enumerate().take(10) {
@@ -35,7 +40,7 @@ pub(super) fn take_zigzag(input: &mut &[u8]) -> Option<i64> {
 }
 
 /// Takes `length` bytes off the front; `None` where there are fewer.
-#[inline]
+#[inline(always)]
 pub(super) fn take_bytes<'a>(input: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
     let (taken, rest) = input.split_at_checked(usize::try_from(length).ok()?)?;
     *input = rest;
@@ -64,11 +69,25 @@ mod tests {
 
     #[test]
     fn numbers_come_back_and_cut_ones_do_not() {
-        for value in [0, 1, 127, 128, 300, 1 << 35, u64::MAX - 1, u64::MAX] {
+        let edges = (0..64).flat_map(|bit| {
+            [
+                (1_u64 << bit) - 1,
+                1 << bit,
+                u64::MAX >> bit,
+                0x5555_5555_5555_5555 >> bit,
+            ]
+        });
+        for value in edges {
             let mut written = Vec::new();
             put_unsigned(value, &mut written);
             assert_eq!(take_unsigned(&mut &written[..]), Some(value));
             assert_eq!(take_unsigned(&mut &written[..written.len() - 1]), None);
+            // With more behind it, which stays.
+            let length = written.len();
+            written.extend_from_slice(&[0xff, 3, 0, 0x80, 0xff, 0, 1, 2, 3]);
+            let mut rest = &written[..];
+            assert_eq!(take_unsigned(&mut rest), Some(value));
+            assert_eq!(rest, &written[length..]);
         }
         for value in [0, -1, 1, 63, -64, i64::MIN, i64::MAX] {
             let mut written = Vec::new();

@@ -54,6 +54,7 @@ pub struct TableWriter {
     data_blocks: u64,
     raw_key_bytes: u64,
     raw_value_bytes: u64,
+    block_bytes: usize,
     packs: bool,
 }
 
@@ -75,8 +76,16 @@ impl TableWriter {
             data_blocks: 0,
             raw_key_bytes: 0,
             raw_value_bytes: 0,
+            block_bytes: BLOCK_BYTES,
             packs: true,
         }
+    }
+
+    /// Begins a block, of data and of the index, once the last one is about so long; 4 KiB unless told otherwise.
+    #[must_use]
+    pub fn with_block_bytes(mut self, bytes: usize) -> Self {
+        self.block_bytes = bytes;
+        self
     }
 
     /// Leaves every block as it is, where lakeFS would pack what grows smaller by an eighth.
@@ -105,7 +114,7 @@ impl TableWriter {
 
         if self
             .block
-            .is_full_for(key.len() + KEY_TRAILER.len(), self.value.len(), BLOCK_BYTES)
+            .is_full_for(key.len() + KEY_TRAILER.len(), self.value.len(), self.block_bytes)
         {
             self.end_block(Some(key));
         }
@@ -194,7 +203,7 @@ impl TableWriter {
         let block = self.block.finish();
         let handle = self.put_block(&block, true);
         self.data_blocks += 1;
-        self.index.push(&self.max_key, next, handle);
+        self.index.push(&self.max_key, next, handle, self.block_bytes);
     }
 
     /// Appends a block with its trailer, packed where that is worth it.

@@ -31,9 +31,9 @@ impl BlockBuilder {
         self.records == 0
     }
 
-    /// How long the block is if it ends here.
+    /// How long the block is by now; an empty one is counted without the restart that it ends up with.
     pub(super) fn raw_bytes(&self) -> usize {
-        self.out.len() + RESTART_BYTES * (self.restarts.len().max(1) + 1)
+        self.out.len() + RESTART_BYTES * (self.restarts.len() + 1)
     }
 
     /// Whether a record of these lengths is better put into the next block: this one is as large as it should

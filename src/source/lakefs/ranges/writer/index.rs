@@ -1,8 +1,8 @@
 //! The index: a key that parts each block from the next, and where the block is.
 
 use super::super::format::{KEY_TRAILER, SEPARATOR_TRAILER};
+use super::Handle;
 use super::block::BlockBuilder;
-use super::{BLOCK_BYTES, Handle};
 
 /// Gathers the index while data blocks are written.
 pub(super) struct IndexBuilder {
@@ -42,7 +42,7 @@ impl IndexBuilder {
     }
 
     /// Adds a block by its last key and the first of the next block.
-    pub(super) fn push(&mut self, last: &[u8], next: Option<&[u8]>, handle: Handle) {
+    pub(super) fn push(&mut self, last: &[u8], next: Option<&[u8]>, handle: Handle, block_bytes: usize) {
         let mut value = Vec::new();
         handle.put(&mut value);
         let key = match next {
@@ -55,7 +55,7 @@ impl IndexBuilder {
         } else {
             &KEY_TRAILER
         });
-        if self.block.is_full_for(key_with_trailer.len(), value.len(), BLOCK_BYTES) {
+        if self.block.is_full_for(key_with_trailer.len(), value.len(), block_bytes) {
             self.end_partition();
         }
         self.block.push(&key_with_trailer, &[], &value);
@@ -111,7 +111,8 @@ mod tests {
     fn a_parting_key_lies_between_and_is_short() {
         for (last, next, expected) in [
             (&b"table/part"[..], &b"uni"[..], Some(&b"u"[..])),
-            (b"table/part", b"u", None),
+            (b"table/part", b"u", Some(b"tb")),
+            (b"t", b"u", None),
             (b"abcd", b"abzz", Some(b"abd")),
             (b"ab", b"abc", None),
             (b"a\xffz", b"b", None),

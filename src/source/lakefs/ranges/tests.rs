@@ -1,0 +1,10 @@
+//! The reader against what a real lakeFS server wrote, and against what nobody should write.
+
+mod cached;
+mod changed;
+mod damaged;
+mod mutations;
+mod read_whole;
+mod recorded;
+mod recording;
+mod round_trip;
