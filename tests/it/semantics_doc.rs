@@ -87,7 +87,7 @@ fn every_promise_is_named_by_a_test() {
         "no test names {} of docs/semantics.md",
         unproved.join(", ")
     );
-    let unknown: Vec<_> = all.iter().filter(|(promise, _)| !PROMISES.contains(promise)).collect();
+    let unknown: Vec<_> = all.iter().filter(|(promise, _)| !PROMISES.contains(*promise)).collect();
     assert!(
         unknown.is_empty(),
         "these tests name promises that nobody made: {unknown:?}"

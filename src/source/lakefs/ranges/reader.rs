@@ -94,7 +94,7 @@ impl TableReader {
     /// Steps to the next record and gives it; `None` at the end of a table in which all was right. After an
     /// error it gives that error again.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Record<'_>>, TableError> {
+    pub fn next_record(&mut self) -> Result<Option<Record<'_>>, TableError> {
         Ok(if self.advance()? { self.record() } else { None })
     }
 

@@ -105,7 +105,7 @@ impl Table {
     /// Reads all records, to see whether the table is what its id says.
     pub fn verify(self, id: TableId) -> Result<VerifiedTable, TableError> {
         let mut reader = self.read(id)?;
-        while reader.next()?.is_some() {}
+        while reader.next_record()?.is_some() {}
         let records = reader.records();
         Ok(VerifiedTable {
             table: self,

@@ -115,7 +115,7 @@ impl Tables {
     pub async fn load(&self, id: impl Into<TableId>) -> Result<VerifiedTable, SourceError> {
         let id = id.into();
         let shared = Arc::clone(&self.shared);
-        if let Some(table) = blocking(move || shared.from_cache(id)).await? {
+        if let Some(table) = blocking(move || shared.read_cache(id)).await? {
             return Ok(table);
         }
         let bytes = self.shared.fetch.fetch(id).await?;
@@ -134,7 +134,7 @@ impl Tables {
 }
 
 impl Shared {
-    fn from_cache(&self, id: TableId) -> Option<VerifiedTable> {
+    fn read_cache(&self, id: TableId) -> Option<VerifiedTable> {
         let cache = &self.cache.as_ref()?.0;
         let name = TableCache::name(id);
         let table = verify(cache.get(&name)?, id);

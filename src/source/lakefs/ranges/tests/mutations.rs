@@ -45,7 +45,7 @@ impl Base {
     fn new(id: TableId, bytes: &[u8]) -> Self {
         let mut reader = Table::open(Bytes::copy_from_slice(bytes)).unwrap().read(id).unwrap();
         let mut records = Vec::new();
-        while let Some(record) = reader.next().unwrap() {
+        while let Some(record) = reader.next_record().unwrap() {
             records.push(Owned {
                 key: record.key.to_vec(),
                 identity: record.identity.to_vec(),
@@ -95,7 +95,7 @@ impl Base {
         let mut reader = table.read(self.id)?;
         let mut expected = self.records.iter();
         let mut differs = false;
-        while let Some(record) = reader.next()? {
+        while let Some(record) = reader.next_record()? {
             differs |= !expected.next().is_some_and(|expected| {
                 (expected.key.as_slice(), &*expected.identity, &*expected.data)
                     == (record.key, record.identity, record.data)

@@ -168,7 +168,7 @@ fn the_writer_gives_a_recorded_tables_id_and_nearly_its_size() {
         let table = Table::open(bytes.clone()).unwrap();
         let mut reader = table.read(id).unwrap();
         let mut writer = TableWriter::new(id.kind());
-        while let Some(record) = reader.next().unwrap() {
+        while let Some(record) = reader.next_record().unwrap() {
             writer.push(record.key, record.identity, record.data);
         }
         let (written_id, written) = writer.finish();
