@@ -21,7 +21,6 @@ mod whole;
 #[cfg(test)]
 mod testing;
 
-pub use cache::CacheConfig;
 pub use cleanup::{Cleaned, cleanup};
 pub use error::LedgerError;
 pub use folder::LedgerFolder;

@@ -12,8 +12,8 @@ use super::flags::{
 };
 use super::place::{self, Found, Place};
 use super::world::World;
+use crate::disk_cache::DiskCacheConfig;
 use crate::export::{ExportConfig, Guards, LeasePolicy, StatusRecords};
-use crate::ledger::CacheConfig;
 use crate::model::S3Url;
 use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::source::Filter;
@@ -70,7 +70,7 @@ pub struct SourceJob {
     /// The globs, read.
     pub filter: Filter,
     /// Where things that can be made again are kept.
-    pub cache: Option<CacheConfig>,
+    pub cache: Option<DiskCacheConfig>,
 }
 
 /// What the process's environment says of the way to a store. The SDK reads `AWS_*` itself, but not these.
@@ -326,10 +326,10 @@ fn checksum(choice: ChecksumChoice) -> Option<Checksum> {
 
 /// The cache that was named, else the user's; without a HOME, or where nothing may stay, there is none, which costs
 /// time only.
-pub fn cache_config(cache: &CacheArgs, world: &World) -> Option<CacheConfig> {
+pub fn cache_config(cache: &CacheArgs, world: &World) -> Option<DiskCacheConfig> {
     let named = cache.cache.as_ref().map(|path| world.resolve(path));
     let folder = named.or_else(|| world.cache_folder().map(|folder| folder.join("lakesync")))?;
-    (cache.max_cache_size > 0).then_some(CacheConfig {
+    (cache.max_cache_size > 0).then_some(DiskCacheConfig {
         folder,
         limit_bytes: cache.max_cache_size,
     })

@@ -11,8 +11,9 @@ use super::signals::Signals;
 use super::ui::{EventKind, Ui};
 use super::wire;
 use super::world::World;
+use crate::disk_cache::DiskCacheConfig;
 use crate::export::rebuild;
-use crate::ledger::{CacheConfig, LedgerError, LedgerFolder, read_ledger};
+use crate::ledger::{LedgerError, LedgerFolder, read_ledger};
 
 /// Prints the root, then every record.
 pub async fn cmd_ledger_dump(
@@ -27,7 +28,7 @@ pub async fn cmd_ledger_dump(
     signals.at_once(Box::pin(dump(ui, target, cache))).await
 }
 
-async fn dump(ui: &Ui, target: TargetJob, cache: Option<CacheConfig>) -> Result<Exit, CliError> {
+async fn dump(ui: &Ui, target: TargetJob, cache: Option<DiskCacheConfig>) -> Result<Exit, CliError> {
     let store = wire::connect_retrying(&target.store, &target.export_path.bucket).await?;
     let folder = LedgerFolder::of(&target.export_path.prefix);
     let Some((root, records)) = read_ledger(&store, &folder, cache).await? else {

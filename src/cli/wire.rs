@@ -11,8 +11,9 @@ use super::job::{ExportJob, SourceJob, StoreJob, TargetJob};
 use super::place::Place;
 use super::ui::Ui;
 use crate::clock::BootClock;
+use crate::disk_cache::DiskCacheConfig;
 use crate::export::{BucketError, Buckets, Exporter, Rebuild};
-use crate::ledger::{CacheConfig, Holder};
+use crate::ledger::Holder;
 use crate::limits::Bandwidth;
 use crate::model::Bucket;
 use crate::progress::Progress;
@@ -128,7 +129,11 @@ impl Buckets for OtherBuckets {
 }
 
 /// Puts together what `ledger rebuild` needs.
-pub async fn rebuild(target: &TargetJob, lease: &LeaseArgs, cache: Option<CacheConfig>) -> Result<Rebuild, CliError> {
+pub async fn rebuild(
+    target: &TargetJob,
+    lease: &LeaseArgs,
+    cache: Option<DiskCacheConfig>,
+) -> Result<Rebuild, CliError> {
     let store = connect(&target.store, &target.export_path.bucket).await?;
     let status_store = if target.status_path().bucket == target.export_path.bucket {
         Arc::clone(&store)

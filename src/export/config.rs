@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ledger::CacheConfig;
+use crate::disk_cache::DiskCacheConfig;
 use crate::model::S3Url;
 use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::store::{Checksum, WriteClass};
@@ -49,7 +49,7 @@ pub struct ExportConfig {
     /// What a `success` lists.
     pub status_records: StatusRecords,
     /// Where range files are kept locally; losing it costs reads only.
-    pub cache: Option<CacheConfig>,
+    pub cache: Option<DiskCacheConfig>,
 }
 
 /// What is refused before the first write unless said otherwise.

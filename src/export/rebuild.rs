@@ -10,9 +10,10 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::disk_cache::DiskCacheConfig;
 use crate::ledger::{
-    CacheConfig, Holder, Lease, LeaseRequest, LedgerError, LedgerFolder, LedgerReader, RangeRef, RangeWriter, Record,
-    Root, State, StatusName, StatusPlace, Unsettled, cleanup, load_root, read_intents, swap_root,
+    Holder, Lease, LeaseRequest, LedgerError, LedgerFolder, LedgerReader, RangeRef, RangeWriter, Record, Root, State,
+    StatusName, StatusPlace, Unsettled, cleanup, load_root, read_intents, swap_root,
 };
 use crate::model::{ContentIds, ETag, RelPath, RunId, S3Url};
 use crate::plan::{HeaderRules, LEDGER_FOLDER, is_own_file};
@@ -50,7 +51,7 @@ pub struct Rebuild {
     /// Counts all requests.
     pub counts: Arc<RequestCounts>,
     /// Where range files are kept locally.
-    pub cache: Option<CacheConfig>,
+    pub cache: Option<DiskCacheConfig>,
 }
 
 /// What came of a rebuild.

@@ -7,11 +7,12 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cache::{CacheConfig, RangeCache};
+use super::cache::RangeCache;
 use super::file::read_file;
 use super::folder::place;
 use super::range_file::hash_in_name;
 use super::{LedgerError, LedgerFolder, RangeRecords, RangeRef, Record};
+use crate::disk_cache::DiskCacheConfig;
 use crate::store::Store;
 
 /// How many ranges are under way or wait, beside the one being read: enough to hide a request behind the
@@ -37,7 +38,7 @@ impl std::fmt::Debug for LedgerReader {
 
 impl LedgerReader {
     /// Reads the ranges of one ledger; `cache` is a folder on the local disk that keeps some of them.
-    pub fn new(store: Arc<dyn Store>, folder: LedgerFolder, cache: Option<CacheConfig>) -> Self {
+    pub fn new(store: Arc<dyn Store>, folder: LedgerFolder, cache: Option<DiskCacheConfig>) -> Self {
         Self {
             store,
             folder,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 
-use super::{CacheConfig, LedgerError, LedgerFolder, LedgerReader, Record, Root, load_root};
+use super::{LedgerError, LedgerFolder, LedgerReader, Record, Root, load_root};
+use crate::disk_cache::DiskCacheConfig;
 use crate::spool::Spool;
 use crate::store::Store;
 
@@ -15,7 +16,7 @@ use crate::store::Store;
 pub async fn read_ledger(
     store: &Arc<dyn Store>,
     folder: &LedgerFolder,
-    cache: Option<CacheConfig>,
+    cache: Option<DiskCacheConfig>,
 ) -> Result<Option<(Root, Spool<Record>)>, LedgerError> {
     let reader = LedgerReader::new(Arc::clone(store), folder.clone(), cache);
     match read_once(&**store, folder, &reader).await {

@@ -4,8 +4,9 @@ use futures::{TryStreamExt as _, stream};
 use proptest::prelude::*;
 
 use super::super::testing::{bucket, folder, record, run, shared};
-use super::super::{CacheConfig, Edit, rewrite};
+use super::super::{Edit, rewrite};
 use super::*;
+use crate::disk_cache::DiskCacheConfig;
 use crate::store::RequestKind;
 use crate::store::faulty::{Fault, FaultyStore, Matching};
 use crate::store::memory::MemoryStore;
@@ -230,7 +231,7 @@ async fn a_range_that_is_gone_or_damaged_is_named() {
 async fn what_was_written_or_read_once_costs_no_request_and_a_damaged_cache_costs_one() {
     let store = bucket();
     let cache = tempfile::tempdir().unwrap();
-    let kept = CacheConfig {
+    let kept = DiskCacheConfig {
         folder: cache.path().to_owned(),
         limit_bytes: 1 << 20,
     };

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lakesync::disk_cache::DiskCacheConfig;
 use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Report, testing};
-use lakesync::ledger::CacheConfig;
 use lakesync::model::{ObjectKey, S3Url};
 use lakesync::source::git::{GitConfig, GitSource};
 use lakesync::source::{DirConfig, DirSource};
@@ -68,7 +68,7 @@ impl World {
         let bucket = server.new_bucket().await;
         let path: S3Url = format!("s3://{}/out/", bucket.bucket).parse().unwrap();
         let config = ExportConfig {
-            cache: Some(CacheConfig {
+            cache: Some(DiskCacheConfig {
                 folder: room.path().join("cache"),
                 limit_bytes: 1 << 30,
             }),
