@@ -1,10 +1,11 @@
 //! Deletes all that an examination wrote.
 
-use futures::StreamExt as _;
+use futures::future::ready;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{Finding, Verdict};
 use crate::model::ObjectKey;
-use crate::store::{Condition, Store, StoreError, StoreErrorKind, Upload};
+use crate::store::{Condition, Store, StoreError, StoreErrorKind, Upload, list_objects, list_uploads};
 
 /// How many deletes go out at once.
 const AT_ONCE: usize = 8;
@@ -66,29 +67,15 @@ async fn clear(store: &dyn Store, prefix: &str, written: &[ObjectKey]) -> Result
 }
 
 async fn keys(store: &dyn Store, prefix: &str) -> Result<Vec<ObjectKey>, StoreError> {
-    let mut keys = Vec::new();
-    let mut token = None;
-    loop {
-        let page = store.list(prefix, token.as_deref(), 1_000).await?;
-        let rows = page.objects.into_iter().map(|row| row.key);
-        keys.extend(rows.filter(|key| key.as_str().starts_with(prefix)));
-        token = page.next;
-        if token.is_none() {
-            return Ok(keys);
-        }
-    }
+    let keys = list_objects(store, prefix).map_ok(|row| row.key);
+    keys.try_filter(|key| ready(key.as_str().starts_with(prefix)))
+        .try_collect()
+        .await
 }
 
 async fn uploads(store: &dyn Store, prefix: &str) -> Result<Vec<Upload>, StoreError> {
-    let mut uploads = Vec::new();
-    let mut token = None;
-    loop {
-        let page = store.list_uploads(prefix, token.as_deref()).await?;
-        let ours = |upload: &Upload| upload.key.as_str().starts_with(prefix);
-        uploads.extend(page.uploads.into_iter().filter(ours));
-        token = page.next;
-        if token.is_none() {
-            return Ok(uploads);
-        }
-    }
+    list_uploads(store, prefix)
+        .try_filter(|upload| ready(upload.key.as_str().starts_with(prefix)))
+        .try_collect()
+        .await
 }

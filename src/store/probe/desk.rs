@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock};
 
-use futures::StreamExt as _;
+use futures::future::ready;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::PAUSE;
 use crate::model::{ETag, ObjectKey};
 use crate::store::{
     Checksum, Condition, CopySource, ObjectHeaders, Put, Store, StoreError, StoreErrorKind, Upload, Written,
+    list_objects,
 };
 
 /// How long each body is; all have the same length, so that any may be the source of a copy.
@@ -194,17 +196,10 @@ impl<'a> Desk<'a> {
 
     /// Lists all that stands below the prefix.
     pub async fn list(&self) -> Result<BTreeSet<ObjectKey>, StoreError> {
-        let mut keys = BTreeSet::new();
-        let mut token = None;
-        loop {
-            let page = self.store.list(&self.prefix, token.as_deref(), 1_000).await?;
-            let below = |key: &ObjectKey| key.as_str().starts_with(&self.prefix);
-            keys.extend(page.objects.into_iter().map(|row| row.key).filter(below));
-            token = page.next;
-            if token.is_none() {
-                return Ok(keys);
-            }
-        }
+        let keys = list_objects(self.store, &self.prefix).map_ok(|row| row.key);
+        keys.try_filter(|key| ready(key.as_str().starts_with(&self.prefix)))
+            .try_collect()
+            .await
     }
 
     /// Deletes what was listed and gives up what was begun; gives what it could not delete.
