@@ -125,6 +125,11 @@ impl HeaderRules {
     /// Makes the headers of one entry, without mark and class. What the source knows goes before the
     /// table, and rules go before both, the last one that matches first.
     pub fn headers(&self, entry: &Entry) -> ObjectHeaders {
+        self.headers_and_left_out(entry).0
+    }
+
+    /// [`Self::headers`], and what the source knows of the entry and no header can carry, each reason once.
+    pub fn headers_and_left_out(&self, entry: &Entry) -> (ObjectHeaders, BTreeSet<NoticeKind>) {
         let mut headers = ObjectHeaders::default();
         let attributes = &entry.attributes;
         let carried = Carried::of(attributes);
@@ -143,7 +148,7 @@ impl HeaderRules {
             let matching = self.rules.iter().filter(|rule| rule.files.wants_file(&entry.path));
             matching.for_each(|rule| rule.apply(&mut headers));
         }
-        headers
+        (headers, carried.left_out)
     }
 
     /// The digest of [`Self::headers`] of an entry, without making them where only the table speaks: as it
@@ -199,15 +204,6 @@ impl HeaderRules {
             });
         }
         Ok(())
-    }
-
-    /// What the source knows of an entry and no header can carry, each reason once.
-    pub fn left_out(entry: &Entry) -> Vec<NoticeKind> {
-        let attributes = &entry.attributes;
-        if attributes.content_type.is_none() && attributes.metadata.is_empty() {
-            return Vec::new();
-        }
-        Carried::of(attributes).left_out.into_iter().collect()
     }
 
     fn has_rule_for(&self, path: &RelPath) -> bool {

@@ -208,8 +208,9 @@ impl<'a> Planner<'a> {
             Some(Standing::Foreign { path, .. }) => return self.step(Turn::Noted, Work::Conflict { path }),
             None => Replaces::Nothing,
         };
-        HeaderRules::check(&entry.path, &self.rules.headers.headers(&entry))?;
-        for kind in HeaderRules::left_out(&entry) {
+        let (sent, left_out) = self.rules.headers.headers_and_left_out(&entry);
+        HeaderRules::check(&entry.path, &sent)?;
+        for kind in left_out {
             self.notice(&Notice {
                 kind,
                 path: entry.path.clone(),
