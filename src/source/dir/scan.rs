@@ -262,7 +262,13 @@ impl Refused {
         let list = match notice.kind {
             NoticeKind::Symlink => &mut self.symlinks,
             NoticeKind::Special => &mut self.special,
-            _ => return false,
+            NoticeKind::Submodule
+            | NoticeKind::OddKey
+            | NoticeKind::LfsPointer
+            | NoticeKind::ContentType
+            | NoticeKind::MetadataName
+            | NoticeKind::MetadataValue
+            | NoticeKind::MetadataLength => return false,
         };
         let Some((paths, total)) = list else {
             return false;
