@@ -6,6 +6,7 @@
 )]
 
 mod audit;
+mod causes;
 mod cli;
 mod dir_source;
 mod doctor;

@@ -5,6 +5,7 @@ use lakesync::ledger::{Holder, LedgerError, LedgerFolder};
 use lakesync::store::{RequestCounts, RequestKind, RetryConfig};
 
 use super::*;
+use crate::causes::with_causes;
 
 impl World {
     fn at(&self, export_path: &str, status_path: &str) -> Self {
@@ -113,7 +114,7 @@ async fn a_damaged_lease_is_an_error_whose_cure_works() {
     let lease = LedgerFolder::of(&world.config.export_path.prefix).lease();
     world.damage(&lease);
     let error = world.export().await.unwrap_err();
-    let text = lakesync_text(&error);
+    let text = with_causes(&error);
     assert!(text.contains("lease.json") && text.contains("delete it"), "{text}");
     assert!(!text.contains("ledger rebuild"), "{text}");
     world.store.foreign_delete(&lease);
@@ -142,15 +143,4 @@ async fn a_rebuild_lets_go_of_a_run_whose_intents_are_lost() {
     tokio::time::sleep(Duration::from_secs(3600)).await;
     world.commit(&[("a", "3")]);
     assert_eq!(world.export().await.unwrap().outcome, Outcome::Exported);
-}
-
-/// An error with all its causes.
-fn lakesync_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -5,17 +5,7 @@ use lakesync::source::{Source as _, SourceError};
 
 use super::repository::Repository;
 use super::{entries_of, head_paths, items_of, open};
-
-/// The error with its causes, as it is shown.
-fn chain(error: &SourceError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
+use crate::causes::with_causes;
 
 #[tokio::test]
 async fn a_missing_blob_fails_the_tree_and_names_the_file() {
@@ -26,7 +16,7 @@ async fn a_missing_blob_fails_the_tree_and_names_the_file() {
     std::fs::remove_file(repository.object_file(&repository.git(&["rev-parse", "HEAD:b/c"]))).unwrap();
     let error = source.open(&head, &entry).await.err().unwrap();
     assert!(error.is_about_one_file());
-    let text = chain(&items_of(&source, &head).await.unwrap_err());
+    let text = with_causes(&items_of(&source, &head).await.unwrap_err());
     assert!(text.starts_with("b/c: ") && text.contains("git fsck"), "{text}");
     assert!(source.contains(&head).await.unwrap());
 }
@@ -40,7 +30,7 @@ async fn a_damaged_blob_is_an_error_and_no_panic() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     std::fs::write(&file, b"this is not zlib").unwrap();
     let error = items_of(&open(&repository.path).unwrap(), &head).await.unwrap_err();
-    assert!(chain(&error).contains("git fsck"), "{}", chain(&error));
+    assert!(with_causes(&error).contains("git fsck"), "{}", with_causes(&error));
 }
 
 #[tokio::test]
@@ -104,7 +94,7 @@ async fn a_shallow_clone_has_its_head_and_says_how_to_get_the_rest() {
     assert_eq!(head_paths(&source).await, ["a", "b"]);
     assert!(source.contains(&second).await.unwrap() && !source.contains(&first).await.unwrap());
     assert!(source.changes(&first, &second).await.unwrap().is_none());
-    let text = chain(&items_of(&source, &first).await.unwrap_err());
+    let text = with_causes(&items_of(&source, &first).await.unwrap_err());
     assert!(text.contains("--unshallow"), "{text}");
 }
 
@@ -121,7 +111,7 @@ async fn a_partial_clone_says_how_to_make_it_whole_and_fetches_nothing() {
     repository.git(&["clone", "-q", "--filter=blob:none", "--no-checkout", &url, partial_path]);
     let source = open(&partial).unwrap();
     assert!(source.contains(&head).await.unwrap());
-    let text = chain(&items_of(&source, &head).await.unwrap_err());
+    let text = with_causes(&items_of(&source, &head).await.unwrap_err());
     assert!(text.starts_with("a: ") && text.contains("partial clone"), "{text}");
 }
 
@@ -150,7 +140,7 @@ async fn trees_that_git_would_not_write_are_refused() {
             .map(|(mode, name, id)| (*mode, *name, id.as_str()))
             .collect();
         let commit = repository.commit_tree(&repository.raw_tree(&children));
-        let text = chain(&items_of(&open(&repository.path).unwrap(), &commit).await.unwrap_err());
+        let text = with_causes(&items_of(&open(&repository.path).unwrap(), &commit).await.unwrap_err());
         assert!(text.contains(what), "{what}: {text}");
     }
 }

@@ -19,6 +19,7 @@ use super::env::{Env, Selected, Shared, path};
 use super::judge::Judge;
 use super::ops::{Case, Change, Edit, FileTrouble, Op, Trouble};
 use super::wire::{STEPS, Script, Wire};
+use crate::causes::with_causes;
 
 /// How long a lease lasts.
 const TTL: Duration = Duration::from_secs(60);
@@ -335,7 +336,7 @@ impl World {
             (Some(Err(error)), Trouble::Pause { .. } | Trouble::Meddled { .. }) => self.expect_error(error, true),
             (Some(Err(ExportError::Ledger(lakesync::ledger::LedgerError::Store(_)))), _) => Ok(()),
             (Some(Err(error @ (ExportError::Ledger(_) | ExportError::Plan(_) | ExportError::Spool(_)))), _) => {
-                Err(format!("a fault led to {}", chain(error)))
+                Err(format!("a fault led to {}", with_causes(error)))
             }
             (Some(Err(_)), _) => Ok(()),
         }
@@ -352,7 +353,7 @@ impl World {
         if allowed {
             Ok(())
         } else {
-            Err(format!("unexpected: {}", chain(error)))
+            Err(format!("unexpected: {}", with_causes(error)))
         }
     }
 
@@ -396,17 +397,6 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 impl Tally {
