@@ -1,4 +1,4 @@
-//! Where a branch lives: the seam behind which Git, directories and (later) lakeFS stand.
+//! Where a branch lives: the seam behind which lakeFS, Git and directories stand.
 
 mod dir;
 mod error;
@@ -9,6 +9,8 @@ mod filter;
 pub mod memory;
 #[cfg(feature = "git")]
 pub mod git;
+pub mod lakefs;
+mod near;
 mod policy;
 mod stream;
 
