@@ -19,6 +19,8 @@ mod export;
 mod flags;
 mod human;
 mod job;
+mod lakectl;
+mod lakefs;
 mod layers;
 mod ledger;
 mod logs;
@@ -144,7 +146,7 @@ impl Invocation {
                 LedgerAction::Dump(args) => ledger::cmd_ledger_dump(&ui, &args, &world, &signals).await,
                 LedgerAction::Rebuild(args) => ledger::cmd_ledger_rebuild(&ui, &args, &world, &signals).await,
             },
-            CommandArgs::Config(_) => config::cmd_config(&ui, &matches, &layers),
+            CommandArgs::Config(_) => config::cmd_config(&ui, &matches, &layers, &world),
             CommandArgs::Completions(args) => completions::cmd_completions(&ui, &args),
             CommandArgs::Man(args) => man::cmd_man(&ui, &args, &world),
         }

@@ -26,7 +26,7 @@ struct EntryData {
 
 /// Lists the files of a source's newest commit.
 pub async fn cmd_ls(ui: &Ui, args: &LsArgs, world: &World, signals: &Signals) -> Result<Exit, CliError> {
-    let job = SourceJob::new(&args.source, &args.select, &args.cache, world)?;
+    let job = SourceJob::new(&args.source, &args.select, &args.lakefs, &args.cache, world)?;
     signals.at_once(list(ui, job)).await
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::ui::mask;
 use super::world::World;
 use crate::source::SourceError;
+use crate::source::lakefs::{LakeFsRef, LakeFsUri, RepositoryName, UriError};
 
 /// Where a branch lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Place {
     Git(PathBuf),
     /// A plain directory.
     Directory(PathBuf),
+    /// A repository of lakeFS.
+    LakeFs(LakeFsUri),
 }
 
 /// A place, and what to tell where the words could have meant another.
@@ -30,25 +33,40 @@ pub struct Found {
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
     /// Nothing was named.
-    #[error("no SOURCE was given; name a Git repository or a directory, such as `.`, or set LAKESYNC_SOURCE")]
-    NoSource,
-    /// A lakeFS repository.
-    #[error("{given}: lakeFS sources come in a later version; this one reads Git repositories and directories")]
-    LakeFs {
-        /// What was given.
-        given: String,
-    },
-    /// A word that only a lakeFS repository has.
     #[error(
-        "{given}: a bare name means a lakeFS repository, which a later version reads; for a Git repository write \
-         ./{given} or git:{given}"
+        "no SOURCE was given; name a lakeFS repository (lakefs://REPO/REF), a Git repository or a directory, such as \
+         `.`, or set LAKESYNC_SOURCE"
+    )]
+    NoSource,
+    /// A name of something in lakeFS that is none.
+    #[error(transparent)]
+    LakeFs(#[from] UriError),
+    /// A bare name that no repository of lakeFS has.
+    #[error(
+        "{given}: a bare name means a lakeFS repository, and none is called so; for a Git repository write ./{given} \
+         or git:{given}"
     )]
     BareName {
         /// What was given.
         given: String,
     },
+    /// Two names of a commit.
+    #[error("{given} names {reference:?}, and --branch names {branch:?}; leave one of them out")]
+    TwoRefs {
+        /// What was given.
+        given: String,
+        /// What it names.
+        reference: String,
+        /// What the flag names.
+        branch: String,
+    },
+    /// The variable does not name a repository.
+    #[error(
+        "LAKECTL_BASE_URI does not name a lakeFS repository; set it to lakefs://REPO, or name a repository as REPO"
+    )]
+    BaseUri(#[source] UriError),
     /// A bucket.
-    #[error("{given}: a bucket is where things go; SOURCE is a Git repository or a directory")]
+    #[error("{given}: a bucket is where things go; SOURCE is a lakeFS or Git repository, or a directory")]
     Bucket {
         /// What was given.
         given: String,
@@ -66,7 +84,10 @@ pub enum PlaceError {
         path: PathBuf,
     },
     /// Not inside a repository.
-    #[error("{}: neither this folder nor one above it is a Git repository; name one as REPO", path.display())]
+    #[error(
+        "{}: neither this folder nor one above it is a Git repository; name one as REPO, or a lakeFS repository",
+        path.display()
+    )]
     NoRepositoryHere {
         /// The current folder.
         path: PathBuf,
@@ -102,20 +123,21 @@ pub fn find_source(given: Option<&OsStr>, world: &World) -> Result<Found, PlaceE
     })
 }
 
-/// Reads REPO; without one, the Git repository of the current folder counts.
+/// Reads REPO; without one, the Git repository of the current folder counts, then what lakectl's relative names begin
+/// with.
 pub fn find_repository(given: Option<&OsStr>, world: &World) -> Result<Found, PlaceError> {
     let Some(given) = given else {
-        return here(world).map(Place::Git).map(plainly);
+        return unnamed(world);
     };
     if let Some(found) = find_marked(given, world)? {
         return match found.place {
-            Place::Git(_) => Ok(found),
+            Place::Git(_) | Place::LakeFs(_) => Ok(found),
             Place::Directory(path) => Err(PlaceError::NoRepository { path }),
         };
     }
     let bytes = given.as_bytes();
     if !bytes.contains(&b'/') && !matches!(bytes, b"." | b"..") {
-        return Err(PlaceError::BareName { given: lossy(given) });
+        return bare_name(given, world);
     }
     let path = existing(given, world)?;
     if is_repository(&path) {
@@ -139,7 +161,7 @@ fn find_marked(given: &OsStr, world: &World) -> Result<Option<Found>, PlaceError
     }
     let shown = || mask(&lossy(given)).into_owned();
     if rest("lakefs:").is_some() {
-        return Err(PlaceError::LakeFs { given: shown() });
+        return lakefs(&lossy(given)).map(Some);
     }
     if rest("s3://").is_some() {
         return Err(PlaceError::Bucket { given: shown() });
@@ -151,6 +173,56 @@ fn find_marked(given: &OsStr, world: &World) -> Result<Option<Found>, PlaceError
         return Err(remote(given));
     }
     Ok(None)
+}
+
+/// Reads a name of something in lakeFS. What looks encoded is not, and that is said.
+fn lakefs(given: &str) -> Result<Found, PlaceError> {
+    let uri: LakeFsUri = given.parse()?;
+    let remark = uri
+        .prefix
+        .contains('%')
+        .then(|| format!("{}: taken as it stands; nothing in it is decoded", uri.prefix));
+    Ok(Found {
+        place: Place::LakeFs(uri),
+        remark,
+    })
+}
+
+fn bare_name(given: &OsStr, world: &World) -> Result<Found, PlaceError> {
+    let name = lossy(given);
+    let Ok(repository) = name.parse::<RepositoryName>() else {
+        return Err(PlaceError::BareName { given: name });
+    };
+    let is_both = is_repository(&world.resolve(Path::new(given)));
+    Ok(Found {
+        place: Place::LakeFs(LakeFsUri {
+            repository,
+            reference: None,
+            prefix: String::new(),
+        }),
+        remark: is_both.then(|| format!("{name}: taken as a lakeFS repository; for the folder write ./{name}")),
+    })
+}
+
+fn unnamed(world: &World) -> Result<Found, PlaceError> {
+    let base = world.variable("LAKECTL_BASE_URI").map(lossy);
+    match (here(world), base) {
+        (Ok(path), base) => Ok(Found {
+            remark: base.map(|base| {
+                let path = path.display();
+                format!("{path}: taken, as the Git repository of this folder; for LAKECTL_BASE_URI write {base}")
+            }),
+            place: Place::Git(path),
+        }),
+        (Err(PlaceError::NoRepositoryHere { .. }), Some(base)) => {
+            let uri = base.parse().map_err(PlaceError::BaseUri)?;
+            Ok(Found {
+                place: Place::LakeFs(uri),
+                remark: Some(format!("{base}: taken, as LAKECTL_BASE_URI says")),
+            })
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 fn plainly(place: Place) -> Found {
@@ -225,14 +297,29 @@ fn remote(given: &OsStr) -> PlaceError {
     SourceError::RemoteRepository { url }.into()
 }
 
-/// The words of a name for `--branch` beside a directory.
-pub fn check_branch(place: &Place, branch: Option<&String>) -> Result<(), PlaceError> {
-    match (place, branch) {
-        (Place::Directory(path), Some(branch)) => Err(PlaceError::BranchOfDirectory {
-            branch: branch.clone(),
-            path: path.clone(),
+/// The place with what `--branch` says of it, where that makes sense.
+pub fn at_branch(place: Place, branch: Option<&str>) -> Result<Place, PlaceError> {
+    let Some(branch) = branch else { return Ok(place) };
+    match place {
+        Place::Directory(path) => Err(PlaceError::BranchOfDirectory {
+            branch: branch.to_owned(),
+            path,
         }),
-        (Place::Directory(_), None) | (Place::Git(_), _) => Ok(()),
+        Place::Git(path) => Ok(Place::Git(path)),
+        Place::LakeFs(uri) => {
+            let named: LakeFsRef = branch.parse()?;
+            match &uri.reference {
+                Some(reference) if *reference != named => Err(PlaceError::TwoRefs {
+                    given: uri.to_string(),
+                    reference: reference.to_string(),
+                    branch: branch.to_owned(),
+                }),
+                _ => Ok(Place::LakeFs(LakeFsUri {
+                    reference: Some(named),
+                    ..uri
+                })),
+            }
+        }
     }
 }
 
@@ -307,10 +394,9 @@ mod tests {
         for (given, text) in [
             ("gone", "gone: no such file or directory"),
             ("dir:gone", "gone: no such file or directory"),
-            (
-                "lakefs://repo/main",
-                "lakefs://repo/main: lakeFS sources come in a later version; this one reads Git",
-            ),
+            ("lakefs://Repo/main", "\"Repo\" is no name of a lakeFS repository"),
+            ("lakefs://repo/main$", "\"main$\": `$` means what is not committed yet"),
+            ("lakefs:repo", "\"lakefs:repo\" does not name a lakeFS repository"),
             ("s3://bucket/x", "s3://bucket/x: a bucket is where things go"),
             ("file:///srv", "file:///srv: give the path"),
             (
@@ -347,12 +433,25 @@ mod tests {
             room.repository("git:work").unwrap().place,
             Place::Git(room.path("work"))
         );
-        assert!(
-            room.repository("work")
-                .unwrap_err()
-                .contains("write ./work or git:work")
+        let found = room.repository("work").unwrap();
+        assert_eq!(found.place, lakefs_place("lakefs://work"));
+        assert_eq!(
+            found.remark.unwrap(),
+            "work: taken as a lakeFS repository; for the folder write ./work"
         );
-        assert!(room.repository("lakefs://work").unwrap_err().contains("later version"));
+        assert_eq!(
+            room.repository("elsewhere").unwrap(),
+            plainly(lakefs_place("lakefs://elsewhere"))
+        );
+        assert_eq!(
+            room.repository("lakefs://work/main").unwrap(),
+            plainly(lakefs_place("lakefs://work/main"))
+        );
+        assert!(
+            room.repository("Work")
+                .unwrap_err()
+                .contains("write ./Work or git:Work")
+        );
         assert!(room.repository("./plain").unwrap_err().contains("not a Git repository"));
         assert!(
             room.repository("dir:plain")
@@ -375,12 +474,61 @@ mod tests {
         );
     }
 
+    fn lakefs_place(uri: &str) -> Place {
+        Place::LakeFs(uri.parse().unwrap())
+    }
+
+    #[test]
+    fn the_base_of_lakectl_counts_where_there_is_no_git_repository() {
+        let mut room = room();
+        let set = |world: &mut World, base: &str| {
+            world.environment.insert("LAKECTL_BASE_URI".into(), base.into());
+        };
+        room.world.folder = std::env::temp_dir();
+        set(&mut room.world, "lakefs://repo/main/");
+        let found = find_repository(None, &room.world).unwrap();
+        assert_eq!(found.place, lakefs_place("lakefs://repo/main"));
+        assert!(found.remark.unwrap().contains("LAKECTL_BASE_URI"));
+        set(&mut room.world, "repo");
+        let error = find_repository(None, &room.world).unwrap_err();
+        assert!(
+            error.to_string().starts_with("LAKECTL_BASE_URI does not name"),
+            "{error}"
+        );
+        room.world.folder = room._folder.path().join("work");
+        let found = find_repository(None, &room.world).unwrap();
+        assert_eq!(found.place, Place::Git(room.path("")));
+        assert!(found.remark.unwrap().contains("for LAKECTL_BASE_URI write repo"));
+    }
+
+    #[test]
+    fn what_looks_encoded_is_taken_as_it_stands() {
+        let found = room().source("lakefs://repo/main/a%20b").unwrap();
+        assert_eq!(found.place, lakefs_place("lakefs://repo/main/a%20b/"));
+        assert!(found.remark.unwrap().contains("nothing in it is decoded"));
+    }
+
+    #[test]
+    fn a_branch_can_be_named_in_one_place() {
+        let at = |uri, branch| at_branch(lakefs_place(uri), Some(branch)).map_err(|error| error.to_string());
+        assert_eq!(at("lakefs://repo", "main").unwrap(), lakefs_place("lakefs://repo/main"));
+        assert_eq!(
+            at("lakefs://repo/main/x", "main").unwrap(),
+            lakefs_place("lakefs://repo/main/x")
+        );
+        assert!(
+            at("lakefs://repo/main", "dev")
+                .unwrap_err()
+                .contains("leave one of them out")
+        );
+        assert!(at("lakefs://repo", "main$").unwrap_err().contains("not committed yet"));
+    }
+
     #[test]
     fn a_directory_has_no_branches() {
-        let branch = "main".to_owned();
-        check_branch(&Place::Git("x".into()), Some(&branch)).unwrap();
-        check_branch(&Place::Directory("x".into()), None).unwrap();
-        let error = check_branch(&Place::Directory("x".into()), Some(&branch)).unwrap_err();
+        at_branch(Place::Git("x".into()), Some("main")).unwrap();
+        at_branch(Place::Directory("x".into()), None).unwrap();
+        let error = at_branch(Place::Directory("x".into()), Some("main")).unwrap_err();
         assert!(
             error
                 .to_string()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::error::CliError;
 use super::flags::{self, LeaseArgs, SymlinkChoice};
 use super::job::{ExportJob, SourceJob, StoreJob, TargetJob};
+use super::lakefs;
 use super::place::Place;
 use super::ui::Ui;
 use crate::clock::BootClock;
@@ -26,6 +27,9 @@ pub const FEW_REQUESTS: usize = 8;
 pub async fn open_source(ui: &Ui, job: SourceJob) -> Result<Arc<dyn Source>, CliError> {
     if let Some(remark) = &job.remark {
         ui.talk(remark);
+    }
+    if let Place::LakeFs(place) = &job.place {
+        return lakefs::open(place.clone(), job).await;
     }
     // Opening reads files, which would hold up a thread of the runtime.
     let opened = tokio::task::spawn_blocking(move || open_place(job)).await;
@@ -54,6 +58,7 @@ fn open_place(job: SourceJob) -> Result<Arc<dyn Source>, CliError> {
         }
         #[cfg(not(feature = "git"))]
         Place::Git(_) => Err(super::job::JobError::NoGit.into()),
+        Place::LakeFs(_) => unreachable!("what asks a server is opened where it need not block"),
         Place::Directory(path) => {
             let config = DirConfig {
                 path,
@@ -93,6 +98,12 @@ pub async fn exporter(
     let config = job.config;
     let headers = HeaderRules::new(&config.header_rules, config.preserve_mode, config.preserve_mtime)?;
     let last = LastRules::new(&config.last)?;
+    tracing::debug!(
+        transfer = ?job.source_bytes.transfer,
+        endpoint_url = job.source_bytes.endpoint_url,
+        profile = job.source_bytes.profile,
+        "how bytes of lakeFS objects are had"
+    );
     let source = open_source(ui, job.source).await?;
     let store = connect(&job.store, &config.export_path.bucket).await?;
     let status_store = if config.status_path.bucket == config.export_path.bucket {
