@@ -225,7 +225,8 @@ impl Source for LakeFsSource {
     async fn contains(&self, at: &CommitId) -> Result<bool, SourceError> {
         match self.inner.commit(at).await {
             Ok(_) => Ok(true),
-            Err(SourceError::LakeFs(error)) if error.kind == Kind::NotFound => Ok(false),
+            // What no commit of lakeFS can be called is a 400.
+            Err(SourceError::LakeFs(error)) if matches!(error.kind, Kind::NotFound | Kind::BadRequest) => Ok(false),
             Err(error) => Err(error),
         }
     }

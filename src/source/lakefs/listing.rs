@@ -26,6 +26,7 @@ pub(super) async fn tree(inner: &Arc<Inner>, at: &CommitId) -> Result<EntryStrea
     if is_empty(&commit) {
         return Ok(Stream::ready(Vec::new()));
     }
+    tell_way(inner);
     let storage_namespace = inner.storage_namespace().await?.to_owned();
     let (mut sink, stream) = channel();
     let (pages, selection) = (pages_of(inner), inner.selection.clone());
@@ -51,6 +52,7 @@ pub(super) async fn changes(
         tracing::debug!(from = from.id, to = to.id, "the commits have one and the same tree");
         return Ok(Some(Stream::ready(Vec::new())));
     }
+    tell_way(inner);
     let storage_namespace = inner.storage_namespace().await?.to_owned();
     let Some(begun) = older(pages::begin_changes(pages_of(inner), from.id, to.id, "").await)? else {
         return Ok(None);
@@ -62,6 +64,14 @@ pub(super) async fn changes(
         sink.finish(outcome).await;
     });
     Ok(Some(stream))
+}
+
+/// Names the way that is taken; both ways give the same.
+fn tell_way(inner: &Inner) {
+    match inner.listing {
+        ListingChoice::Auto | ListingChoice::Pages => tracing::info!("entries of lakeFS are read by pages"),
+        ListingChoice::Ranges => tracing::warn!("ranges of lakeFS are not read by this version; pages are"),
+    }
 }
 
 /// The first commit of a repository has no tree at all.
