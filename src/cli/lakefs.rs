@@ -10,6 +10,7 @@ use super::job::{Network, SourceJob};
 use super::lakectl::{self, Lakectl, LakectlError, Told};
 use super::layers::Origin;
 use super::world::World;
+use crate::disk_cache::DiskCacheConfig;
 use crate::source::Source;
 use crate::source::lakefs::{
     self, EndpointError, LakeFsClient, LakeFsConfig, LakeFsKeys, LakeFsNetwork, LakeFsRetryConfig, LakeFsSource,
@@ -19,6 +20,9 @@ use crate::source::lakefs::{
 /// The variable of an access key's id. Its secret has the next.
 pub const ACCESS_KEY_ID: &str = "LAKESYNC_LAKEFS_ACCESS_KEY_ID";
 pub const SECRET_ACCESS_KEY: &str = "LAKESYNC_LAKEFS_SECRET_ACCESS_KEY";
+
+/// The ranges of some ten million entries, at about 120 bytes each.
+const TABLE_CACHE_BYTES: u64 = 2 << 30;
 
 /// The only kind of login that a lakeFS server has without further programs, as lakectl calls it.
 const STATIC_PROVIDERS: [&str; 2] = ["", "static"];
@@ -241,6 +245,10 @@ pub async fn open(place: LakeFsUri, job: SourceJob) -> Result<Arc<dyn Source>, C
         reference: place.reference,
         prefix: place.prefix,
         filter: job.filter,
+        cache: job.cache.map(|folder| DiskCacheConfig {
+            folder: folder.join("lakefs"),
+            limit_bytes: TABLE_CACHE_BYTES,
+        }),
         listing: match job.listing {
             ListingChoice::Auto => lakefs::ListingChoice::Auto,
             ListingChoice::Ranges => lakefs::ListingChoice::Ranges,

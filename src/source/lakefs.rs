@@ -1,6 +1,7 @@
 //! A branch of a lakeFS repository, read through the API of its server: always at a commit, never at a branch name,
 //! which would show what is not committed.
 
+mod by_ranges;
 mod client;
 mod config;
 mod entries;
@@ -10,6 +11,7 @@ mod fake;
 mod listing;
 mod objects;
 mod pages;
+pub mod ranges;
 mod refs;
 #[cfg(test)]
 mod tests;
@@ -36,8 +38,10 @@ use tokio::sync::OnceCell;
 
 use self::entries::Selection;
 use self::error::LakeFsErrorKind as Kind;
+use self::listing::Listing;
 use self::objects::Objects;
 use super::{Body, EntryStream, Filter, Item, Source, SourceError, SourceName, Stream};
+use crate::disk_cache::DiskCacheConfig;
 use crate::model::{Change, CommitId, Entry, RelPath};
 
 /// So many commits are remembered; a run asks for two.
@@ -59,6 +63,8 @@ pub struct LakeFsSourceConfig {
     pub filter: Filter,
     /// How entries are read.
     pub listing: ListingChoice,
+    /// Where ranges are kept; without it each run fetches those it needs.
+    pub cache: Option<DiskCacheConfig>,
 }
 
 impl LakeFsSourceConfig {
@@ -70,6 +76,7 @@ impl LakeFsSourceConfig {
             prefix: String::new(),
             filter: Filter::default(),
             listing: ListingChoice::default(),
+            cache: None,
         }
     }
 }
@@ -86,7 +93,7 @@ struct Inner {
     repository: RepositoryName,
     reference: LakeFsRef,
     selection: Selection,
-    listing: ListingChoice,
+    listing: Listing,
     objects: Objects,
     /// What never changes of the repository.
     storage_namespace: OnceCell<String>,
@@ -124,6 +131,7 @@ impl LakeFsSource {
         Ok(Self {
             inner: Arc::new(Inner {
                 objects: Objects::new(client.clone()),
+                listing: Listing::new(config.listing, client.clone(), &config.repository, config.cache),
                 client,
                 name: name.into(),
                 repository: config.repository,
@@ -132,7 +140,6 @@ impl LakeFsSource {
                     prefix: config.prefix,
                     filter: config.filter,
                 },
-                listing: config.listing,
                 storage_namespace,
                 commits: Mutex::default(),
             }),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::client::ObjectStats;
+use super::ranges::PhysicalAddress;
 use crate::model::{Attributes, ContentIds, Entry, RelPath};
 use crate::source::Filter;
 
@@ -18,20 +19,11 @@ const NO_CONTENT_TYPE: &str = "application/octet-stream";
 /// What the S3 gateway of lakeFS leaves in front of the metadata of what went through it.
 const GATEWAY_METADATA: &str = "x-amz-meta-";
 
-/// Where the bytes of an object are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ObjectAddress {
-    /// The URL, its key as it is: nothing is escaped.
-    pub(super) url: String,
-    /// Whether lakeFS itself put the bytes there, so that they never change; imported ones may change or go.
-    pub(super) inside_namespace: bool,
-}
-
 /// What is known of an object, whichever way it became known.
 pub(super) struct ObjectFacts<'a> {
     pub(super) path: RelPath,
     pub(super) size: u64,
-    pub(super) address: ObjectAddress,
+    pub(super) address: PhysicalAddress,
     pub(super) content_type: &'a str,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) mtime_unix: i64,
@@ -104,21 +96,21 @@ pub(super) fn entry_of_stats(path: RelPath, stats: ObjectStats, storage_namespac
 ///
 /// Only what lies in the folder of the namespace in which lakeFS keeps data counts as inside: a namespace may be a
 /// whole bucket, and an import from elsewhere in that bucket is still an import.
-fn address_of_stats(storage_namespace: &str, url: &str) -> ObjectAddress {
+fn address_of_stats(storage_namespace: &str, url: &str) -> PhysicalAddress {
     let namespace = storage_namespace.trim_end_matches('/');
     let below = url.strip_prefix(namespace).and_then(|rest| rest.strip_prefix('/'));
     if let Some(below) = below {
-        return ObjectAddress {
+        return PhysicalAddress {
             url: url.to_owned(),
             inside_namespace: below.starts_with(DATA_FOLDER),
         };
     }
     match below_local(namespace, url) {
-        Some(below) => ObjectAddress {
+        Some(below) => PhysicalAddress {
             url: format!("{namespace}/{below}"),
             inside_namespace: true,
         },
-        None => ObjectAddress {
+        None => PhysicalAddress {
             url: url.to_owned(),
             inside_namespace: false,
         },
@@ -171,7 +163,7 @@ mod tests {
             entry_of(ObjectFacts {
                 path: RelPath::new("a").unwrap(),
                 size: 1,
-                address: ObjectAddress {
+                address: PhysicalAddress {
                     url: "s3://b/x".to_owned(),
                     inside_namespace,
                 },

@@ -119,6 +119,20 @@ impl LakeFsError {
             )
     }
 
+    /// Whether the server, or our rights, do not let this be asked at all.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self.kind,
+            LakeFsErrorKind::BadKeys
+                | LakeFsErrorKind::Denied
+                | LakeFsErrorKind::BadKeysOrDenied
+                | LakeFsErrorKind::NotFound
+                | LakeFsErrorKind::NotOffered
+                | LakeFsErrorKind::BadRequest
+                | LakeFsErrorKind::WebPage
+        )
+    }
+
     fn write_text(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         use LakeFsErrorKind as Kind;
 

@@ -1,12 +1,17 @@
 //! The two ways to the entries of a commit, and which of them is taken.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::by_ranges::{self, ServerTables};
+use super::client::LakeFsClient;
 use super::error::LakeFsErrorKind as Kind;
 use super::pages::{self, PagesOf};
-use super::{Commit, Inner};
-use crate::model::{Change, CommitId};
-use crate::source::{EntryStream, Item, SourceError, Stream, channel};
+use super::ranges::{MetaRangeId, TableCache, Tables};
+use super::{Commit, Inner, LakeFsError, LakeFsRequest, RepositoryName};
+use crate::disk_cache::DiskCacheConfig;
+use crate::model::{Change, CommitId, Entry, RelPath};
+use crate::source::{EntryStream, Item, Sink, SourceError, Stream, channel};
 
 /// `--listing auto|ranges|pages`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,19 +25,96 @@ pub enum ListingChoice {
     Pages,
 }
 
+/// How entries are read.
+pub(super) struct Listing {
+    choice: ListingChoice,
+    tables: Tables,
+    /// Ranges could not be had: they are not tried for each commit anew.
+    no_ranges: AtomicBool,
+}
+
+/// Which way is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Ranges,
+    Pages,
+}
+
+impl Listing {
+    pub(super) fn new(
+        choice: ListingChoice,
+        client: LakeFsClient,
+        repository: &RepositoryName,
+        cache: Option<DiskCacheConfig>,
+    ) -> Self {
+        let fetch = ServerTables {
+            client,
+            repository: repository.to_string(),
+        };
+        Self {
+            choice,
+            tables: Tables::new(Arc::new(fetch), cache.map(TableCache::new)),
+            no_ranges: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    fn begins_with(&self) -> Way {
+        match self.choice {
+            ListingChoice::Pages => Way::Pages,
+            ListingChoice::Auto if self.no_ranges.load(Ordering::Relaxed) => Way::Pages,
+            ListingChoice::Auto | ListingChoice::Ranges => Way::Ranges,
+        }
+    }
+
+    /// Whether pages can do instead of ranges that failed so.
+    fn falls_back(&self, error: &SourceError) -> bool {
+        let can = self.choice == ListingChoice::Auto
+            && match error {
+                SourceError::LakeFs(error) => error.is_refusal() || error.kind == Kind::DataGone,
+                SourceError::Table(table) => table.source.fault.is_unknown_format(),
+                _ => false,
+            };
+        if can {
+            tracing::warn!(%error, "the ranges of lakeFS cannot be read; its pages are");
+            // Data that is gone is gone from one commit.
+            let for_all = !matches!(error, SourceError::LakeFs(error) if error.kind == Kind::DataGone);
+            self.no_ranges.fetch_or(for_all, Ordering::Relaxed);
+        }
+        can
+    }
+}
+
 /// Streams the tree of a commit.
 pub(super) async fn tree(inner: &Arc<Inner>, at: &CommitId) -> Result<EntryStream, SourceError> {
     let commit = inner.commit(at).await?;
-    if is_empty(&commit) {
+    let Some(metarange) = metarange(inner, &commit)? else {
         return Ok(Stream::ready(Vec::new()));
-    }
-    tell_way(inner);
+    };
     let storage_namespace = inner.storage_namespace().await?.to_owned();
+    let way = way_to(inner, &[metarange]).await?;
+    tracing::info!(commit = commit.id, way = ?way, "reading a tree of lakeFS");
+    let selection = inner.selection.clone();
+    let ranges = (way == Way::Ranges)
+        .then(|| by_ranges::tree(inner.listing.tables(), metarange, selection.clone(), storage_namespace.clone()));
     let (mut sink, stream) = channel();
-    let (pages, selection) = (pages_of(inner), inner.selection.clone());
+    let inner = Arc::clone(inner);
     tokio::spawn(async move {
-        let after = String::new();
-        let outcome = pages::stream_tree(pages, commit.id, storage_namespace, selection, after, &mut sink).await;
+        let outcome = async {
+            let after = match ranges {
+                None => String::new(),
+                Some(ranges) => match relay(&inner, ranges, &mut sink, |entry: &Entry| &entry.path).await? {
+                    Relayed::All => return Ok(()),
+                    Relayed::Until(key) => key,
+                },
+            };
+            let pages = pages_of(&inner);
+            pages::stream_tree(pages, commit.id, storage_namespace, selection, after, &mut sink).await
+        };
+        let outcome = outcome.await;
         sink.finish(outcome).await;
     });
     Ok(stream)
@@ -49,34 +131,121 @@ pub(super) async fn changes(
     };
     let to = inner.commit(to).await?;
     if from.meta_range_id == to.meta_range_id {
-        tracing::debug!(from = from.id, to = to.id, "the commits have one and the same tree");
+        tracing::info!(from = from.id, to = to.id, "the commits have one and the same tree");
         return Ok(Some(Stream::ready(Vec::new())));
     }
-    tell_way(inner);
     let storage_namespace = inner.storage_namespace().await?.to_owned();
-    let Some(begun) = older(pages::begin_changes(pages_of(inner), from.id, to.id, "").await)? else {
+    let (old, new) = (metarange(inner, &from)?, metarange(inner, &to)?);
+    let both: Vec<MetaRangeId> = old.into_iter().chain(new).collect();
+    let Some(way) = older(way_to(inner, &both).await)? else {
         return Ok(None);
     };
-    let (mut sink, stream) = channel();
+    tracing::info!(from = from.id, to = to.id, way = ?way, "reading changes of lakeFS");
     let selection = inner.selection.clone();
+    let (mut sink, stream) = channel();
+    let pages = pages_of(inner);
+    if way == Way::Pages {
+        let Some(begun) = older(pages::begin_changes(pages, from.id, to.id, "").await)? else {
+            return Ok(None);
+        };
+        tokio::spawn(async move {
+            let outcome = begun.stream(&storage_namespace, &selection, &mut sink).await;
+            sink.finish(outcome).await;
+        });
+        return Ok(Some(stream));
+    }
+    let ranges = by_ranges::changes(inner.listing.tables(), old, new, selection.clone(), storage_namespace.clone());
+    let inner = Arc::clone(inner);
     tokio::spawn(async move {
-        let outcome = begun.stream(&storage_namespace, &selection, &mut sink).await;
+        let outcome = async {
+            let key = match relay(&inner, ranges, &mut sink, Change::path).await? {
+                Relayed::All => return Ok(()),
+                Relayed::Until(key) => key,
+            };
+            let begun = pages::begin_changes(pages, from.id, to.id, &key).await?;
+            begun.stream(&storage_namespace, &selection, &mut sink).await
+        };
+        let outcome = outcome.await;
         sink.finish(outcome).await;
     });
     Ok(Some(stream))
 }
 
-/// Names the way that is taken; both ways give the same.
-fn tell_way(inner: &Inner) {
-    match inner.listing {
-        ListingChoice::Auto | ListingChoice::Pages => tracing::info!("entries of lakeFS are read by pages"),
-        ListingChoice::Ranges => tracing::warn!("ranges of lakeFS are not read by this version; pages are"),
+/// Chooses the way, by reading the metaranges where ranges are wanted: they are needed first in any case.
+async fn way_to(inner: &Inner, metaranges: &[MetaRangeId]) -> Result<Way, SourceError> {
+    let listing = &inner.listing;
+    if listing.begins_with() == Way::Pages {
+        return Ok(Way::Pages);
+    }
+    for id in metaranges {
+        if let Err(error) = listing.tables.metarange(*id).await {
+            return if listing.falls_back(&error) { Ok(Way::Pages) } else { Err(error) };
+        }
+    }
+    Ok(Way::Ranges)
+}
+
+/// How far ranges led.
+enum Relayed {
+    /// To the end, or to a reader who is gone.
+    All,
+    /// To this key, behind which pages go on.
+    Until(String),
+}
+
+/// Passes on what ranges give, up to a failure that pages do not have.
+async fn relay<T: Send + 'static>(
+    inner: &Inner,
+    mut ranges: Stream<Item<T>>,
+    sink: &mut Sink<Item<T>>,
+    path_of: impl Fn(&T) -> &RelPath,
+) -> Result<Relayed, SourceError> {
+    // One buffer for all, since there are millions.
+    let mut last = Vec::new();
+    loop {
+        match ranges.next().await {
+            Ok(Some(item)) => {
+                if let Item::Entry(entry) = &item {
+                    last.clear();
+                    last.extend_from_slice(path_of(entry).as_bytes());
+                }
+                if sink.send(item).await.is_err() {
+                    return Ok(Relayed::All);
+                }
+            }
+            Ok(None) => return Ok(Relayed::All),
+            Err(error) => {
+                // No path is empty, and only text can be asked for.
+                return match str::from_utf8(&last) {
+                    Ok(last) if inner.listing.falls_back(&error) => Ok(Relayed::Until(match last {
+                        "" => String::new(),
+                        last => format!("{}{last}", inner.selection.prefix),
+                    })),
+                    _ => Err(error),
+                };
+            }
+        }
     }
 }
 
-/// The first commit of a repository has no tree at all.
-fn is_empty(commit: &Commit) -> bool {
-    commit.meta_range_id.is_empty()
+/// Which tree a commit has; the first commit of a repository has none at all.
+fn metarange(inner: &Inner, commit: &Commit) -> Result<Option<MetaRangeId>, SourceError> {
+    if commit.meta_range_id.is_empty() {
+        return Ok(None);
+    }
+    let id = commit.meta_range_id.parse();
+    id.map(Some).map_err(|error: super::ranges::IdError| {
+        let problem = "the tree of a commit has an id of another shape";
+        Box::new(LakeFsError {
+            request: LakeFsRequest::GetCommit,
+            place: format!("lakefs://{}/{}", inner.repository, commit.id),
+            endpoint: inner.client.endpoint().to_string(),
+            kind: Kind::BadAnswer { problem },
+            said: None,
+            cause: Some(error.into()),
+        })
+        .into()
+    })
 }
 
 fn pages_of(inner: &Inner) -> PagesOf {
