@@ -19,11 +19,14 @@ mod export;
 mod flags;
 mod human;
 mod job;
+mod lakectl;
+mod lakefs;
 mod layers;
 mod ledger;
 mod logs;
 mod ls;
 mod man;
+mod origins;
 mod place;
 mod progress;
 mod signals;
@@ -144,7 +147,7 @@ impl Invocation {
                 LedgerAction::Dump(args) => ledger::cmd_ledger_dump(&ui, &args, &world, &signals).await,
                 LedgerAction::Rebuild(args) => ledger::cmd_ledger_rebuild(&ui, &args, &world, &signals).await,
             },
-            CommandArgs::Config(_) => config::cmd_config(&ui, &matches, &layers),
+            CommandArgs::Config(_) => config::cmd_config(&ui, &matches, &layers, &world),
             CommandArgs::Completions(args) => completions::cmd_completions(&ui, &args),
             CommandArgs::Man(args) => man::cmd_man(&ui, &args, &world),
         }

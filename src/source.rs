@@ -10,11 +10,12 @@ pub mod memory;
 #[cfg(feature = "git")]
 pub mod git;
 pub mod lakefs;
+mod near;
 mod policy;
 mod stream;
 
 pub use dir::{DirConfig, DirSource};
-pub use error::SourceError;
+pub use error::{BoxError, SourceError};
 pub use filter::{Filter, FilterError};
 pub use policy::{LfsPolicy, SkipOrError, SymlinkPolicy};
 pub use stream::{Body, EntrySink, EntryStream, Item, Sink, Stream, channel};

@@ -12,7 +12,7 @@ mod turns;
 pub use copy::SMALLEST_PART_COPY_BYTES;
 pub use look::Owners;
 pub use outcome::{Outcome, Outcomes};
-pub use outside::OutsideBuckets;
+pub use outside::{OutsideBuckets, OutsideCopies};
 pub use turns::{OutcomeSink, TransferError, carry_out};
 
 use std::collections::HashMap;
@@ -72,8 +72,8 @@ pub struct Transfer {
     pub left_uploads: Arc<AtomicBool>,
     /// What is known of buckets that entries can be copied from.
     pub outside: OutsideBuckets,
-    /// `--transfer copy`: fails what the store cannot copy, rather than sending it.
-    pub only_copies: bool,
+    /// Whether the store is asked to copy from there.
+    pub outside_copies: OutsideCopies,
     /// Etags of objects of this run that others are copied from, by their paths.
     pub twins: Mutex<HashMap<RelPath, ETag>>,
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use super::flags::{
-    CacheArgs, CommonArgs, ExportFlags, LeaseArgs, SelectArgs, StoreArgs, TargetArgs, TransferArgs, VerifyLevel,
+    CacheArgs, CommonArgs, ExportFlags, LakeFsArgs, LeaseArgs, SelectArgs, StoreArgs, TargetArgs, TransferArgs,
+    VerifyLevel,
 };
 
 // One line for each paragraph: it is broken to the width of the terminal.
@@ -20,7 +21,7 @@ repeated are arrays in the file, and lines in a variable. `lakesync config` show
 Exit codes: 0 done, or nothing to do; 1 failed, or some objects failed; 2 wrong use or configuration; 3 verify found a \
 difference; 4 refused by a guard; 75 another exporter holds the lease, try again later; 130 and 143 interrupted.";
 
-/// Publish the head of a Git branch or a directory to S3, safely, sending only what changed
+/// Publish the head of a lakeFS or Git branch, or a directory, to S3, safely, sending only what changed
 #[derive(Parser, Debug)]
 #[command(name = "lakesync", version, after_long_help = LAYERS_HELP, max_term_width = 120)]
 #[command(after_help = "\
@@ -63,6 +64,7 @@ pub enum CommandArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
+  lakesync export lakefs://repo/main --export-path s3://bucket/data/
   lakesync export . --export-path s3://bucket/site/
   lakesync export git:/srv/data.git --branch main --export-path s3://bucket/data/ --max-delete 10%
   lakesync export dir:/srv/www --exclude '*.tmp' --export-path s3://bucket/www/ --dry-run")]
@@ -76,7 +78,11 @@ pub struct ExportArgs {
 /// What is read.
 #[derive(Args, Clone, Debug)]
 pub struct SourceArgs {
-    /// Read SOURCE: git:PATH or a path that is a Git repository; dir:PATH or any other directory
+    /// Read SOURCE: lakefs://REPO/REF/PREFIX/, git:PATH or a path that is a Git repository, dir:PATH or any directory
+    ///
+    /// Of lakeFS, REF is a branch, a tag, a commit id or the beginning of one, each with ~N or ^N; without it --branch
+    /// or the default branch counts. With PREFIX/ only that part of the tree is exported, and paths are relative to it.
+    /// It is taken as it stands: %20 is not a space. The older lakefs://REPO@REF is understood, too.
     #[arg(value_name = "SOURCE")]
     pub source: Option<std::ffi::OsString>,
 }
@@ -103,7 +109,9 @@ pub enum RepoAction {
 /// Bring an export path to the head of a branch of a repository
 #[derive(Args, Debug)]
 pub struct RepoExportArgs {
-    /// Read the repository REPO: git:PATH, or a path with a slash in it [default: the one of the current folder]
+    /// Read REPO: lakefs://REPO or the bare name of a lakeFS repository, git:PATH, or a path with a slash in it
+    ///
+    /// Without it the Git repository of the current folder is read, else what LAKECTL_BASE_URI names.
     #[arg(value_name = "REPO")]
     pub repo: Option<std::ffi::OsString>,
     #[command(flatten)]
@@ -159,6 +167,8 @@ pub struct LsArgs {
     pub source: SourceArgs,
     #[command(flatten)]
     pub select: SelectArgs,
+    #[command(flatten)]
+    pub lakefs: LakeFsArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
 }

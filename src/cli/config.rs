@@ -7,8 +7,10 @@ use serde::Serialize;
 use super::args::Cli;
 use super::error::CliError;
 use super::exit::Exit;
+use super::lakefs;
 use super::layers::{Layers, Origin, is_layered, key_of_id};
 use super::ui::{EventKind, Ui, mask};
+use super::world::World;
 
 /// The data of a `value` event.
 #[derive(Serialize)]
@@ -20,7 +22,7 @@ struct ValueData<'a> {
 }
 
 /// Prints each value and where it comes from.
-pub fn cmd_config(ui: &Ui, matches: &ArgMatches, layers: &Layers) -> Result<Exit, CliError> {
+pub fn cmd_config(ui: &Ui, matches: &ArgMatches, layers: &Layers, world: &World) -> Result<Exit, CliError> {
     let command = Cli::plain_command();
     let (Some(own), Some((_, matches))) = (command.find_subcommand("config"), matches.subcommand()) else {
         return Ok(Exit::Done);
@@ -38,6 +40,7 @@ pub fn cmd_config(ui: &Ui, matches: &ArgMatches, layers: &Layers) -> Result<Exit
         };
         rows.push((key_of_id(id), values, origin));
     }
+    add_lakefs(ui, world, &mut rows);
     rows.sort_by(|left, right| left.0.cmp(&right.0));
     let width = rows.iter().map(|(key, _, _)| key.len()).max().unwrap_or(0);
     for (key, values, origin) in &rows {
@@ -55,6 +58,23 @@ pub fn cmd_config(ui: &Ui, matches: &ArgMatches, layers: &Layers) -> Result<Exit
         }
     }
     Ok(Exit::Done)
+}
+
+/// Adds what lakectl's file and variables say: all of it, but for an endpoint that a flag or a layer of ours says.
+fn add_lakefs(ui: &Ui, world: &World, rows: &mut Vec<(String, Vec<String>, Origin)>) {
+    let shown = match lakefs::shown(world) {
+        Ok(shown) => shown,
+        // Who does not use lakeFS must not be kept from seeing the rest.
+        Err(error) => return ui.warn(&error.to_string()),
+    };
+    for (key, value, origin) in shown {
+        let values: Vec<String> = value.iter().map(|value| mask(value).into_owned()).collect();
+        match rows.iter_mut().find(|(other, _, _)| other == key) {
+            Some(row) if row.1.is_empty() => *row = (key.to_owned(), values, origin),
+            Some(_) => {}
+            None => rows.push((key.to_owned(), values, origin)),
+        }
+    }
 }
 
 /// Values as they stand in the file, so that a line can be copied there.

@@ -2,12 +2,14 @@
 
 use super::exit::Signal;
 use super::job::JobError;
+use super::lakefs::LakeFsSettingsError;
 use super::layers::LayerError;
 use super::logs::FilterTextError;
 use super::place::PlaceError;
 use crate::export::ExportError;
 use crate::ledger::LedgerError;
 use crate::plan::{HeaderRuleError, LastRuleError};
+use crate::source::lakefs::LakeFsConfigError;
 use crate::source::{FilterError, SourceError};
 use crate::status::StatusError;
 use crate::store::{S3ConfigError, StoreError};
@@ -54,6 +56,12 @@ pub enum CliError {
     /// What lakesync knows of an export path.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// Where lakeFS is, and who we are there.
+    #[error(transparent)]
+    LakeFs(#[from] LakeFsSettingsError),
+    /// How lakeFS is reached.
+    #[error(transparent)]
+    LakeFsConfig(#[from] LakeFsConfigError),
     /// `--log`.
     #[error(transparent)]
     Log(#[from] FilterTextError),
@@ -130,6 +138,8 @@ impl CliError {
             | Self::StoreConfig(_)
             | Self::Header(_)
             | Self::Last(_)
+            | Self::LakeFs(_)
+            | Self::LakeFsConfig(_)
             | Self::Log(_)
             | Self::NoSuchPage { .. }
             | Self::Write { .. }
@@ -141,7 +151,7 @@ impl CliError {
 
 fn source_hint(error: &SourceError) -> Option<&'static str> {
     match error {
-        SourceError::NoSuchRef { .. } => Some("name another with --branch"),
+        SourceError::NoSuchRef { .. } | SourceError::NoSuchCommitId { .. } => Some("name another with --branch"),
         SourceError::Repository { .. } => Some("to export the folder as it is write dir:PATH"),
         SourceError::Io {
             action: "cannot be written",

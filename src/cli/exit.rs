@@ -8,6 +8,7 @@ use crate::export::{ExportError, Outcome, Refusal, Report};
 use crate::ledger::LedgerError;
 use crate::plan::PlanError;
 use crate::source::SourceError;
+use crate::source::lakefs::{LakeFsError, LakeFsErrorKind};
 use crate::status::StatusError;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -80,6 +81,8 @@ impl From<&CliError> for Exit {
             | CliError::StoreConfig(_)
             | CliError::Header(_)
             | CliError::Last(_)
+            | CliError::LakeFs(_)
+            | CliError::LakeFsConfig(_)
             | CliError::Log(_)
             | CliError::NoSuchPage { .. } => Self::Usage,
             CliError::Place(error) => error.into(),
@@ -99,8 +102,10 @@ impl From<&PlaceError> for Exit {
     fn from(error: &PlaceError) -> Self {
         match error {
             PlaceError::NoSource
-            | PlaceError::LakeFs { .. }
+            | PlaceError::LakeFs(_)
             | PlaceError::BareName { .. }
+            | PlaceError::TwoRefs { .. }
+            | PlaceError::BaseUri(_)
             | PlaceError::Bucket { .. }
             | PlaceError::Url { .. }
             | PlaceError::NoRepository { .. }
@@ -119,8 +124,10 @@ impl From<&SourceError> for Exit {
             | SourceError::NotADirectory { .. }
             | SourceError::RemoteRepository { .. }
             | SourceError::NoSuchRef { .. }
+            | SourceError::NoSuchCommitId { .. }
             | SourceError::Unborn { .. } => Self::Usage,
             SourceError::Refused { .. } | SourceError::Link { .. } => Self::Refused,
+            SourceError::LakeFs(error) => error.as_ref().into(),
             SourceError::Repository { .. }
             | SourceError::ForeignRepository { .. }
             | SourceError::RefFormat { .. }
@@ -133,6 +140,34 @@ impl From<&SourceError> for Exit {
             | SourceError::Interrupted
             | SourceError::Table(_)
             | SourceError::Injected => Self::Failed,
+        }
+    }
+}
+
+impl From<&LakeFsError> for Exit {
+    fn from(error: &LakeFsError) -> Self {
+        match &error.kind {
+            LakeFsErrorKind::NoSuchRepository | LakeFsErrorKind::WebPage | LakeFsErrorKind::Redirected { .. } => {
+                Self::Usage
+            }
+            LakeFsErrorKind::BadKeys
+            | LakeFsErrorKind::Denied
+            | LakeFsErrorKind::BadKeysOrDenied
+            | LakeFsErrorKind::NotFound
+            | LakeFsErrorKind::RepositoryDeleting
+            | LakeFsErrorKind::DataGone
+            | LakeFsErrorKind::BadRequest
+            | LakeFsErrorKind::NotOffered
+            | LakeFsErrorKind::Throttled
+            | LakeFsErrorKind::Unavailable { .. }
+            | LakeFsErrorKind::RefusedAddress { .. }
+            | LakeFsErrorKind::BadAnswer { .. }
+            | LakeFsErrorKind::KeyNotText
+            | LakeFsErrorKind::BytesChanged
+            | LakeFsErrorKind::ImportChanged { .. }
+            | LakeFsErrorKind::Unreachable
+            | LakeFsErrorKind::CutOff
+            | LakeFsErrorKind::TimedOut => Self::Failed,
         }
     }
 }

@@ -3,10 +3,12 @@
 //! What stands here is what was typed. `job.rs` says what it means.
 
 mod choices;
+mod lakefs;
 mod store;
 
-pub use choices::{Addressing, ChecksumChoice, LeaseChoice, LfsChoice, OddKeysChoice, Preserve, RecordsChoice};
-pub use choices::{SkipOrError, SymlinkChoice, VerifyLevel};
+pub use choices::{Addressing, ChecksumChoice, LeaseChoice, LfsChoice, ListingChoice, OddKeysChoice, Preserve};
+pub use choices::{RecordsChoice, SkipOrError, SymlinkChoice, TransferChoice, VerifyLevel};
+pub use lakefs::{LakeFsArgs, SourceBytesArgs};
 pub use store::{ObjectArgs, StoreArgs};
 
 use std::num::NonZeroUsize;
@@ -50,7 +52,7 @@ pub struct CommonArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "What is exported")]
 pub struct SelectArgs {
-    /// Export branch BRANCH; a tag or any revision name does as well [default: the repository's HEAD]
+    /// Export branch BRANCH; a tag or any revision name does as well [default: lakeFS's default branch, Git's HEAD]
     #[arg(long, value_name = "BRANCH")]
     pub branch: Option<String>,
     /// Export only files that match GLOB, as in .gitignore (can be repeated)
@@ -200,6 +202,10 @@ pub struct ExportFlags {
     pub lease: LeaseArgs,
     #[command(flatten)]
     pub status_file: StatusFileArgs,
+    #[command(flatten)]
+    pub lakefs: LakeFsArgs,
+    #[command(flatten)]
+    pub source_bytes: SourceBytesArgs,
     #[command(flatten)]
     pub store: StoreArgs,
     #[command(flatten)]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::args::{ActionArgs, SourceArgs};
 use super::error::CliError;
 use super::flags::{
-    CacheArgs, ChecksumChoice, ExportFlags, LeaseChoice, OddKeysChoice, Preserve, RecordsChoice, SelectArgs, StoreArgs,
-    TargetArgs,
+    CacheArgs, ChecksumChoice, ExportFlags, LakeFsArgs, LeaseChoice, ListingChoice, OddKeysChoice, Preserve,
+    RecordsChoice, SelectArgs, SourceBytesArgs, StoreArgs, TargetArgs, TransferChoice,
 };
+use super::lakefs;
 use super::place::{self, Found, Place};
 use super::world::World;
 use crate::disk_cache::DiskCacheConfig;
@@ -17,7 +18,9 @@ use crate::export::{ExportConfig, Guards, LeasePolicy, StatusRecords};
 use crate::model::S3Url;
 use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::source::Filter;
+use crate::source::lakefs::LakeFsConfig;
 use crate::store::{Checksum, WriteClass};
+use crate::transfer::OutsideCopies;
 
 /// Words that are fine each, and together make no sense.
 #[derive(Debug, thiserror::Error)]
@@ -53,13 +56,19 @@ pub enum JobError {
         /// The export path.
         export_path: S3Url,
     },
+    /// The store copies only what it can read itself.
+    #[error("{flag}: has lakesync read the bytes, and --transfer copy has the store copy them; leave one out")]
+    CopyFromElsewhere {
+        /// The flag.
+        flag: &'static str,
+    },
     /// A source that this build cannot read.
     #[error("this lakesync was built without Git; build it with the feature `git`, or write dir:PATH")]
     NoGit,
 }
 
-/// A branch to read.
-#[derive(Clone, Debug)]
+/// A branch to read. No `Debug`: it can hold an access key.
+#[derive(Clone)]
 pub struct SourceJob {
     /// Where it lives.
     pub place: Place,
@@ -69,8 +78,21 @@ pub struct SourceJob {
     pub select: SelectArgs,
     /// The globs, read.
     pub filter: Filter,
+    /// How lakeFS is reached, where the place is there.
+    pub lakefs: Option<LakeFsConfig>,
+    /// How the entries of a lakeFS commit are read.
+    pub listing: ListingChoice,
     /// Where things that can be made again are kept.
     pub cache: Option<DiskCacheConfig>,
+}
+
+/// How the store behind lakeFS is read, where the flags say so.
+#[derive(Clone, Debug)]
+pub struct SourceBytesJob {
+    /// Another S3 server than the export's, to read from.
+    pub endpoint_url: Option<String>,
+    /// Other credentials than the export's, to read with.
+    pub profile: Option<String>,
 }
 
 /// What the process's environment says of the way to a store. The SDK reads `AWS_*` itself, but not these.
@@ -112,6 +134,8 @@ pub struct TargetJob {
 pub struct ExportJob {
     /// What is read.
     pub source: SourceJob,
+    /// How bytes of lakeFS objects are had.
+    pub source_bytes: SourceBytesJob,
     /// How the stores are reached.
     pub store: StoreJob,
     /// How it goes.
@@ -124,22 +148,68 @@ pub struct ExportJob {
 
 impl SourceJob {
     /// Reads what `ls` was given.
-    pub fn new(source: &SourceArgs, select: &SelectArgs, cache: &CacheArgs, world: &World) -> Result<Self, CliError> {
+    pub fn new(
+        source: &SourceArgs,
+        select: &SelectArgs,
+        lakefs: &LakeFsArgs,
+        cache: &CacheArgs,
+        world: &World,
+    ) -> Result<Self, CliError> {
         let found = place::find_source(source.source.as_deref(), world)?;
-        Self::of(found, select, cache, world)
+        Self::of(found, select, lakefs, cache, world)
     }
 
-    fn of(found: Found, select: &SelectArgs, cache: &CacheArgs, world: &World) -> Result<Self, CliError> {
-        place::check_branch(&found.place, select.branch.as_ref())?;
-        if matches!(found.place, Place::Git(_)) && !cfg!(feature = "git") {
+    fn of(
+        found: Found,
+        select: &SelectArgs,
+        lakefs: &LakeFsArgs,
+        cache: &CacheArgs,
+        world: &World,
+    ) -> Result<Self, CliError> {
+        let place = place::at_branch(found.place, select.branch.as_deref())?;
+        if matches!(place, Place::Git(_)) && !cfg!(feature = "git") {
             return Err(JobError::NoGit.into());
         }
         Ok(Self {
-            place: found.place,
             remark: found.remark,
             select: select.clone(),
             filter: Filter::new(&select.include, &select.exclude)?,
+            lakefs: match place {
+                Place::LakeFs(_) => Some(lakefs::config(lakefs, &Network::of(world), world)?),
+                Place::Git(_) | Place::Directory(_) => None,
+            },
+            listing: lakefs.listing,
             cache: cache_config(cache, world),
+            place,
+        })
+    }
+}
+
+/// With an S3 server or credentials of their own, the export's store cannot copy them.
+fn outside_copies(args: &SourceBytesArgs) -> OutsideCopies {
+    let elsewhere = args.source_endpoint_url.is_some() || args.source_profile.is_some();
+    match args.transfer {
+        TransferChoice::Auto if elsewhere => OutsideCopies::Never,
+        TransferChoice::Auto => OutsideCopies::Tried,
+        TransferChoice::Copy => OutsideCopies::Only,
+        TransferChoice::Stream => OutsideCopies::Never,
+    }
+}
+
+impl SourceBytesJob {
+    /// With an S3 server or credentials of their own, the export's store cannot copy them.
+    fn new(args: &SourceBytesArgs) -> Result<Self, JobError> {
+        for (flag, given) in [
+            ("--source-endpoint-url", args.source_endpoint_url.is_some()),
+            ("--source-profile", args.source_profile.is_some()),
+        ] {
+            if given && args.transfer == TransferChoice::Copy {
+                return Err(JobError::CopyFromElsewhere { flag });
+            }
+        }
+        Ok(Self {
+            endpoint_url: args.source_endpoint_url.clone(),
+            profile: args.source_profile.clone(),
         })
     }
 }
@@ -235,11 +305,13 @@ impl ExportJob {
                 return Err(JobError::InsideState { flag, url: url.clone() }.into());
             }
         }
-        let source = SourceJob::of(found, &flags.select, &flags.cache, world)?;
+        let source = SourceJob::of(found, &flags.select, &flags.lakefs, &flags.cache, world)?;
+        let source_bytes = SourceBytesJob::new(&flags.source_bytes)?;
         let store = StoreJob::new(&flags.store, flags.transfer.concurrency.get(), world)?;
         let config = config(flags, &source, export_path, status_path)?;
         Ok(Self {
             source,
+            source_bytes,
             store,
             config,
             bandwidth: flags.transfer.bandwidth,
@@ -286,7 +358,7 @@ fn config(
         },
         concurrency: flags.transfer.concurrency,
         part_size_bytes: flags.transfer.part_size,
-        only_copies: false,
+        outside_copies: outside_copies(&flags.source_bytes),
         checksum: checksum(flags.store.checksum),
         lease_ttl: flags.lease.lease_ttl,
         lock_wait: flags.lease.lock_wait,

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command};
 
+use super::lakefs::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use super::world::World;
 
 /// What every variable of ours begins with.
@@ -19,6 +20,9 @@ const VARIABLE_PREFIX: &str = "LAKESYNC_";
 
 /// Arguments that say what to do now; a file or variable that held them would change what a command is.
 const NOT_LAYERED: [&str; 8] = ["help", "version", "once", "start", "stop", "shell", "page", "dir"];
+
+/// Variables of ours that are no flags: what stands on a command line or in a file is read by others.
+const SECRET_VARIABLES: [&str; 2] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY];
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +156,9 @@ impl Layers {
             let Some(name) = name.to_str().filter(|name| name.starts_with(VARIABLE_PREFIX)) else {
                 continue;
             };
+            if SECRET_VARIABLES.contains(&name) {
+                continue;
+            }
             let id = name[VARIABLE_PREFIX.len()..].to_ascii_lowercase();
             let arg = known.get(&id).filter(|_| variable_of_id(&id) == name);
             let Some(arg) = arg else {

@@ -27,12 +27,12 @@ struct EntryData {
 
 /// Lists the files of a source's newest commit.
 pub async fn cmd_ls(ui: &Ui, args: &LsArgs, world: &World, signals: &Signals) -> Result<Exit, CliError> {
-    let job = SourceJob::new(&args.source, &args.select, &args.cache, world)?;
+    let job = SourceJob::new(&args.source, &args.select, &args.lakefs, &args.cache, world)?;
     signals.at_once(list(ui, job)).await
 }
 
 async fn list(ui: &Ui, job: SourceJob) -> Result<Exit, CliError> {
-    let source = wire::open_source(ui, job).await?;
+    let source = wire::open_source(ui, job, None).await?;
     let commit = source.head().await?;
     ui.in_run(None, Some(&commit));
     ui.talk(&format!("{} at {commit}", source.name()));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::ui::mask;
 use super::world::World;
 use crate::source::SourceError;
+use crate::source::lakefs::{LakeFsRef, LakeFsUri, RepositoryName, UriError};
 
 /// Where a branch lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Place {
     Git(PathBuf),
     /// A plain directory.
     Directory(PathBuf),
+    /// A repository of lakeFS.
+    LakeFs(LakeFsUri),
 }
 
 /// A place, and what to tell where the words could have meant another.
@@ -30,25 +33,40 @@ pub struct Found {
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
     /// Nothing was named.
-    #[error("no SOURCE was given; name a Git repository or a directory, such as `.`, or set LAKESYNC_SOURCE")]
-    NoSource,
-    /// A lakeFS repository.
-    #[error("{given}: lakeFS sources come in a later version; this one reads Git repositories and directories")]
-    LakeFs {
-        /// What was given.
-        given: String,
-    },
-    /// A word that only a lakeFS repository has.
     #[error(
-        "{given}: a bare name means a lakeFS repository, which a later version reads; for a Git repository write \
-         ./{given} or git:{given}"
+        "no SOURCE was given; name a lakeFS repository (lakefs://REPO/REF), a Git repository or a directory, such as \
+         `.`, or set LAKESYNC_SOURCE"
+    )]
+    NoSource,
+    /// A name of something in lakeFS that is none.
+    #[error(transparent)]
+    LakeFs(#[from] UriError),
+    /// A bare name that no repository of lakeFS has.
+    #[error(
+        "{given}: a bare name means a lakeFS repository, and none is called so; for a Git repository write ./{given} \
+         or git:{given}"
     )]
     BareName {
         /// What was given.
         given: String,
     },
+    /// Two names of a commit.
+    #[error("{given} names {reference:?}, and --branch names {branch:?}; leave one of them out")]
+    TwoRefs {
+        /// What was given.
+        given: String,
+        /// What it names.
+        reference: String,
+        /// What the flag names.
+        branch: String,
+    },
+    /// The variable does not name a repository.
+    #[error(
+        "LAKECTL_BASE_URI does not name a lakeFS repository; set it to lakefs://REPO, or name a repository as REPO"
+    )]
+    BaseUri(#[source] UriError),
     /// A bucket.
-    #[error("{given}: a bucket is where things go; SOURCE is a Git repository or a directory")]
+    #[error("{given}: a bucket is where things go; SOURCE is a lakeFS or Git repository, or a directory")]
     Bucket {
         /// What was given.
         given: String,
@@ -66,7 +84,10 @@ pub enum PlaceError {
         path: PathBuf,
     },
     /// Not inside a repository.
-    #[error("{}: neither this folder nor one above it is a Git repository; name one as REPO", path.display())]
+    #[error(
+        "{}: neither this folder nor one above it is a Git repository; name one as REPO, or a lakeFS repository",
+        path.display()
+    )]
     NoRepositoryHere {
         /// The current folder.
         path: PathBuf,
@@ -102,20 +123,21 @@ pub fn find_source(given: Option<&OsStr>, world: &World) -> Result<Found, PlaceE
     })
 }
 
-/// Reads REPO; without one, the Git repository of the current folder counts.
+/// Reads REPO; without one, the Git repository of the current folder counts, then what lakectl's relative names begin
+/// with.
 pub fn find_repository(given: Option<&OsStr>, world: &World) -> Result<Found, PlaceError> {
     let Some(given) = given else {
-        return here(world).map(Place::Git).map(plainly);
+        return unnamed(world);
     };
     if let Some(found) = find_marked(given, world)? {
         return match found.place {
-            Place::Git(_) => Ok(found),
+            Place::Git(_) | Place::LakeFs(_) => Ok(found),
             Place::Directory(path) => Err(PlaceError::NoRepository { path }),
         };
     }
     let bytes = given.as_bytes();
     if !bytes.contains(&b'/') && !matches!(bytes, b"." | b"..") {
-        return Err(PlaceError::BareName { given: lossy(given) });
+        return bare_name(given, world);
     }
     let path = existing(given, world)?;
     if is_repository(&path) {
@@ -139,7 +161,7 @@ fn find_marked(given: &OsStr, world: &World) -> Result<Option<Found>, PlaceError
     }
     let shown = || mask(&lossy(given)).into_owned();
     if rest("lakefs:").is_some() {
-        return Err(PlaceError::LakeFs { given: shown() });
+        return lakefs(&lossy(given)).map(Some);
     }
     if rest("s3://").is_some() {
         return Err(PlaceError::Bucket { given: shown() });
@@ -151,6 +173,56 @@ fn find_marked(given: &OsStr, world: &World) -> Result<Option<Found>, PlaceError
         return Err(remote(given));
     }
     Ok(None)
+}
+
+/// Reads a name of something in lakeFS. What looks encoded is not, and that is said.
+fn lakefs(given: &str) -> Result<Found, PlaceError> {
+    let uri: LakeFsUri = given.parse()?;
+    let remark = uri
+        .prefix
+        .contains('%')
+        .then(|| format!("{}: taken as it stands; nothing in it is decoded", uri.prefix));
+    Ok(Found {
+        place: Place::LakeFs(uri),
+        remark,
+    })
+}
+
+fn bare_name(given: &OsStr, world: &World) -> Result<Found, PlaceError> {
+    let name = lossy(given);
+    let Ok(repository) = name.parse::<RepositoryName>() else {
+        return Err(PlaceError::BareName { given: name });
+    };
+    let is_both = is_repository(&world.resolve(Path::new(given)));
+    Ok(Found {
+        place: Place::LakeFs(LakeFsUri {
+            repository,
+            reference: None,
+            prefix: String::new(),
+        }),
+        remark: is_both.then(|| format!("{name}: taken as a lakeFS repository; for the folder write ./{name}")),
+    })
+}
+
+fn unnamed(world: &World) -> Result<Found, PlaceError> {
+    let base = world.variable("LAKECTL_BASE_URI").map(lossy);
+    match (here(world), base) {
+        (Ok(path), base) => Ok(Found {
+            remark: base.map(|base| {
+                let path = path.display();
+                format!("{path}: taken, as the Git repository of this folder; for LAKECTL_BASE_URI write {base}")
+            }),
+            place: Place::Git(path),
+        }),
+        (Err(PlaceError::NoRepositoryHere { .. }), Some(base)) => {
+            let uri = base.parse().map_err(PlaceError::BaseUri)?;
+            Ok(Found {
+                place: Place::LakeFs(uri),
+                remark: Some(format!("{base}: taken, as LAKECTL_BASE_URI says")),
+            })
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 fn plainly(place: Place) -> Found {
@@ -225,166 +297,31 @@ fn remote(given: &OsStr) -> PlaceError {
     SourceError::RemoteRepository { url }.into()
 }
 
-/// The words of a name for `--branch` beside a directory.
-pub fn check_branch(place: &Place, branch: Option<&String>) -> Result<(), PlaceError> {
-    match (place, branch) {
-        (Place::Directory(path), Some(branch)) => Err(PlaceError::BranchOfDirectory {
-            branch: branch.clone(),
-            path: path.clone(),
+/// The place with what `--branch` says of it, where that makes sense.
+pub fn at_branch(place: Place, branch: Option<&str>) -> Result<Place, PlaceError> {
+    let Some(branch) = branch else { return Ok(place) };
+    match place {
+        Place::Directory(path) => Err(PlaceError::BranchOfDirectory {
+            branch: branch.to_owned(),
+            path,
         }),
-        (Place::Directory(_), None) | (Place::Git(_), _) => Ok(()),
+        Place::Git(path) => Ok(Place::Git(path)),
+        Place::LakeFs(uri) => {
+            let named: LakeFsRef = branch.parse()?;
+            match &uri.reference {
+                Some(reference) if *reference != named => Err(PlaceError::TwoRefs {
+                    given: uri.to_string(),
+                    reference: reference.to_string(),
+                    branch: branch.to_owned(),
+                }),
+                _ => Ok(Place::LakeFs(LakeFsUri {
+                    reference: Some(named),
+                    ..uri
+                })),
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Room {
-        _folder: tempfile::TempDir,
-        world: World,
-    }
-
-    fn room() -> Room {
-        let folder = tempfile::tempdir().unwrap();
-        for path in ["plain", "work/.git", "work/docs", "bare/objects", "git:odd"] {
-            std::fs::create_dir_all(folder.path().join(path)).unwrap();
-        }
-        std::fs::write(folder.path().join("bare/HEAD"), "ref: refs/heads/main").unwrap();
-        std::fs::write(folder.path().join("file"), "").unwrap();
-        let world = World::sealed(folder.path(), &[]);
-        Room { _folder: folder, world }
-    }
-
-    impl Room {
-        fn source(&self, given: &str) -> Result<Found, String> {
-            find_source(Some(OsStr::new(given)), &self.world).map_err(|error| error.to_string())
-        }
-
-        fn repository(&self, given: &str) -> Result<Found, String> {
-            find_repository(Some(OsStr::new(given)), &self.world).map_err(|error| error.to_string())
-        }
-
-        fn path(&self, name: &str) -> PathBuf {
-            self.world.folder.join(name)
-        }
-    }
-
-    #[test]
-    fn a_repository_is_taken_as_such_and_that_is_said() {
-        let room = room();
-        for name in ["work", "bare"] {
-            let found = room.source(name).unwrap();
-            assert_eq!(found.place, Place::Git(room.path(name)));
-            let remark = found.remark.unwrap();
-            assert_eq!(
-                remark,
-                format!("{name}: taken as a Git repository; for the folder as it is write dir:{name}")
-            );
-        }
-        assert_eq!(room.source("git:work").unwrap(), plainly(Place::Git(room.path("work"))));
-        assert_eq!(
-            room.source("dir:work").unwrap(),
-            plainly(Place::Directory(room.path("work")))
-        );
-    }
-
-    #[test]
-    fn any_other_directory_is_a_directory() {
-        let room = room();
-        for name in ["plain", "work/docs", "./plain/"] {
-            assert_eq!(
-                room.source(name).unwrap(),
-                plainly(Place::Directory(room.path(name))),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_no_source_says_what_to_write_instead() {
-        let room = room();
-        for (given, text) in [
-            ("gone", "gone: no such file or directory"),
-            ("dir:gone", "gone: no such file or directory"),
-            (
-                "lakefs://repo/main",
-                "lakefs://repo/main: lakeFS sources come in a later version; this one reads Git",
-            ),
-            ("s3://bucket/x", "s3://bucket/x: a bucket is where things go"),
-            ("file:///srv", "file:///srv: give the path"),
-            (
-                "https://host/x.git",
-                "https://host/x.git: remote repositories are not read; run `git clone --mirror",
-            ),
-            ("git:ssh://host/x", "ssh://host/x: remote repositories are not read"),
-            ("git@host:x/y.git", "git@host:x/y.git: remote repositories are not read"),
-        ] {
-            let error = room.source(given).unwrap_err();
-            assert!(error.starts_with(text), "{error}");
-        }
-        assert!(room.source("file").unwrap_err().ends_with("file: not a directory"));
-        assert!(find_source(None, &room.world).is_err());
-    }
-
-    #[test]
-    fn a_password_in_a_url_is_never_shown() {
-        let error = room().source("https://user:hunter2@host/x.git").unwrap_err();
-        assert!(
-            !error.contains("hunter2") && error.contains("https://***@host/x.git"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_repo_is_a_path_and_a_bare_name_is_one_of_lakefs() {
-        let mut room = room();
-        assert_eq!(
-            room.repository("./work").unwrap().place,
-            Place::Git(room.path("./work"))
-        );
-        assert_eq!(
-            room.repository("git:work").unwrap().place,
-            Place::Git(room.path("work"))
-        );
-        assert!(
-            room.repository("work")
-                .unwrap_err()
-                .contains("write ./work or git:work")
-        );
-        assert!(room.repository("lakefs://work").unwrap_err().contains("later version"));
-        assert!(room.repository("./plain").unwrap_err().contains("not a Git repository"));
-        assert!(
-            room.repository("dir:plain")
-                .unwrap_err()
-                .contains("not a Git repository")
-        );
-        let top = room.path("work");
-        let error = find_repository(None, &room.world).unwrap_err();
-        assert!(error.to_string().contains("name one as REPO"), "{error}");
-        room.world.folder = top.join("docs");
-        assert_eq!(
-            find_repository(None, &room.world).unwrap().place,
-            Place::Git(top.clone())
-        );
-        room.world.folder = std::env::temp_dir();
-        room.world.environment.insert("GIT_DIR".into(), top.join(".git").into());
-        assert_eq!(
-            find_repository(None, &room.world).unwrap().place,
-            Place::Git(top.join(".git"))
-        );
-    }
-
-    #[test]
-    fn a_directory_has_no_branches() {
-        let branch = "main".to_owned();
-        check_branch(&Place::Git("x".into()), Some(&branch)).unwrap();
-        check_branch(&Place::Directory("x".into()), None).unwrap();
-        let error = check_branch(&Place::Directory("x".into()), Some(&branch)).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("--branch main: the directory x has no branches")
-        );
-    }
-}
+mod tests;

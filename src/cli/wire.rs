@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use super::error::CliError;
 use super::flags::{self, LeaseArgs, SymlinkChoice};
 use super::job::{ExportJob, SourceJob, StoreJob, TargetJob};
+use super::lakefs;
+use super::origins::OriginBuckets;
 use super::place::Place;
 use super::ui::Ui;
 use crate::clock::BootClock;
@@ -17,16 +19,24 @@ use crate::ledger::Holder;
 use crate::limits::Bandwidth;
 use crate::model::Bucket;
 use crate::progress::Progress;
+use crate::source::lakefs::OriginRead;
 use crate::source::{DirConfig, DirSource, SkipOrError, Source, SymlinkPolicy};
 use crate::store::{Addressing, Limiter, ProxyConfig, RequestCounts, RetryConfig, Retrying, S3Config, S3Store, Store};
 
 /// So many requests at once are enough for commands that read a few small files.
 pub const FEW_REQUESTS: usize = 8;
 
-/// Opens a source, and says how its name was read.
-pub async fn open_source(ui: &Ui, job: SourceJob) -> Result<Arc<dyn Source>, CliError> {
+/// Opens a source, and says how its name was read; `direct` reads the store behind lakeFS.
+pub async fn open_source(
+    ui: &Ui,
+    job: SourceJob,
+    direct: Option<Arc<dyn OriginRead>>,
+) -> Result<Arc<dyn Source>, CliError> {
     if let Some(remark) = &job.remark {
         ui.talk(remark);
+    }
+    if let Place::LakeFs(place) = &job.place {
+        return lakefs::open(place.clone(), job, direct).await;
     }
     // Opening reads files, which would hold up a thread of the runtime.
     let opened = tokio::task::spawn_blocking(move || open_place(job)).await;
@@ -55,6 +65,7 @@ fn open_place(job: SourceJob) -> Result<Arc<dyn Source>, CliError> {
         }
         #[cfg(not(feature = "git"))]
         Place::Git(_) => Err(super::job::JobError::NoGit.into()),
+        Place::LakeFs(_) => unreachable!("what asks a server is opened where it need not block"),
         Place::Directory(path) => {
             let config = DirConfig {
                 path,
@@ -92,7 +103,8 @@ pub async fn exporter(
     counts: Arc<RequestCounts>,
 ) -> Result<Exporter, CliError> {
     let config = job.config;
-    let source = open_source(ui, job.source).await?;
+    let direct = OriginBuckets::of(&job.source_bytes, &job.store);
+    let source = open_source(ui, job.source, direct).await?;
     let store = connect(&job.store, &config.export_path.bucket).await?;
     let status_store = if config.status_path.bucket == config.export_path.bucket {
         Arc::clone(&store)

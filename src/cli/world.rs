@@ -52,6 +52,13 @@ impl World {
         self.folder.join(path)
     }
 
+    /// The user's own folder.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.variable("HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    }
+
     /// The user's folder for configuration.
     pub fn config_folder(&self) -> Option<PathBuf> {
         self.base_folder("XDG_CONFIG_HOME", ".config")

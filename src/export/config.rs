@@ -8,6 +8,7 @@ use crate::disk_cache::DiskCacheConfig;
 use crate::model::S3Url;
 use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::store::{Checksum, WriteClass};
+use crate::transfer::OutsideCopies;
 
 /// What a user can say about a run, read and checked.
 #[derive(Clone, Debug)]
@@ -34,8 +35,8 @@ pub struct ExportConfig {
     pub concurrency: NonZeroUsize,
     /// How long a part of a multipart upload is, at least; smaller objects go in one request.
     pub part_size_bytes: u64,
-    /// `--transfer copy`: what the store cannot copy fails, rather than being sent through here.
-    pub only_copies: bool,
+    /// Whether the store copies what lies on S3 already.
+    pub outside_copies: OutsideCopies,
     /// Which checksum goes with the bytes; `None`: what the probe found.
     pub checksum: Option<Checksum>,
     /// How long a lease lasts unless renewed.

@@ -248,7 +248,7 @@ impl Session<'_> {
             aborts: TaskTracker::new(),
             left_uploads: Arc::default(),
             outside: OutsideBuckets::default(),
-            only_copies: config.only_copies,
+            outside_copies: config.outside_copies,
             twins: Mutex::new(HashMap::new()),
         }
     }

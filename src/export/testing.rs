@@ -14,6 +14,7 @@ use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::progress::Silent;
 use crate::source::Source;
 use crate::store::{Limiter, RequestCounts, RetryConfig, Store};
+use crate::transfer::OutsideCopies;
 
 /// The settings of a run that asks for nothing special; status files go to the export path.
 pub fn config(export_path: &S3Url) -> ExportConfig {
@@ -29,7 +30,7 @@ pub fn config(export_path: &S3Url) -> ExportConfig {
         odd_keys: OddKeys::Error,
         concurrency: NonZeroUsize::new(16).expect("sixteen is not zero"),
         part_size_bytes: 8 << 20,
-        only_copies: false,
+        outside_copies: OutsideCopies::default(),
         checksum: None,
         lease_ttl: Duration::from_secs(60),
         lock_wait: Duration::ZERO,

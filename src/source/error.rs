@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::lakefs::LakeFsError;
 use crate::model::{CommitId, RelPath};
 
 /// Any cause that is worth showing and that nobody acts on.
@@ -61,6 +62,16 @@ pub enum SourceError {
         name: String,
         /// Names that look like it.
         near: Vec<String>,
+    },
+    /// No commit has that id, or several begin with it.
+    #[error(
+        "{repository}: no branch, tag or commit {id:?}; the beginning of a commit id must belong to one commit alone"
+    )]
+    NoSuchCommitId {
+        /// The repository.
+        repository: String,
+        /// The id, or its beginning.
+        id: String,
     },
     /// The branch has no commit yet.
     #[error("{repository}: branch {name:?} has no commit yet; commit something first")]
@@ -139,6 +150,9 @@ pub enum SourceError {
     /// A table of a lakeFS commit cannot be used.
     #[error(transparent)]
     Table(#[from] super::lakefs::ranges::UnusableTable),
+    /// A lakeFS server does not give what was asked for.
+    #[error(transparent)]
+    LakeFs(#[from] Box<LakeFsError>),
     /// The producer of a stream died.
     #[error("the source stopped before its end")]
     Interrupted,
@@ -150,10 +164,11 @@ pub enum SourceError {
 impl SourceError {
     /// Whether it concerns one file, so that the others can go on.
     pub fn is_about_one_file(&self) -> bool {
-        matches!(
-            self,
-            Self::Changed { .. } | Self::Io { .. } | Self::Damaged { .. } | Self::Object { .. }
-        )
+        match self {
+            Self::Changed { .. } | Self::Io { .. } | Self::Damaged { .. } | Self::Object { .. } => true,
+            Self::LakeFs(error) => error.is_about_one_file(),
+            _ => false,
+        }
     }
 }
 

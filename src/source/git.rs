@@ -9,7 +9,6 @@ mod find;
 mod folder;
 mod links;
 mod location;
-mod near;
 mod program;
 mod reader;
 mod walk;

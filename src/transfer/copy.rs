@@ -7,6 +7,7 @@ use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 use super::multipart::{COPY_PART_BYTES, PartUpload};
+use super::outside::OutsideCopies;
 use super::put::{ObjectError, Sent};
 
 /// Above this a copy goes in parts: a single one of that length may outlive the lease, and cannot be
@@ -24,7 +25,12 @@ impl Transfer {
             Origin::Stream => return None,
             Origin::Outside => {
                 let from = entry.origin.as_deref()?;
-                if self.outside.is_closed(&from.bucket) && !self.only_copies {
+                let is_tried = match self.outside_copies {
+                    OutsideCopies::Tried => !self.outside.is_closed(&from.bucket),
+                    OutsideCopies::Only => true,
+                    OutsideCopies::Never => false,
+                };
+                if !is_tried {
                     return None;
                 }
                 (from.bucket.clone(), from.key.clone(), from.etag.clone())

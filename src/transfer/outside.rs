@@ -11,6 +11,18 @@ use crate::store::{Condition, CopySource, RequestKind, StoreError, StoreErrorKin
 use super::Transfer;
 use super::put::{ObjectError, Sent};
 
+/// Whether the store copies entries whose bytes lie on S3 already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutsideCopies {
+    /// Where it may, and the others are sent through here.
+    #[default]
+    Tried,
+    /// It must: what it cannot copy fails.
+    Only,
+    /// It does not: all are sent through here.
+    Never,
+}
+
 /// Which outside buckets the export's own credentials can copy from.
 ///
 /// The first copy from a bucket tells, and the others wait for it: a bucket that may not be read costs one refused

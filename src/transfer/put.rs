@@ -13,6 +13,7 @@ use crate::switches::{Switch, is_out};
 
 use super::Transfer;
 use super::look::Seen;
+use super::outside::OutsideCopies;
 
 /// How often a refused write is looked at and tried again: a lost reply, a kin's object and a file in a
 /// folder's place make three, and somebody who writes the key all the time is a conflict in the end.
@@ -72,7 +73,9 @@ impl Transfer {
             let sent = match &from {
                 Some(from) if origin == Origin::Outside => self.copy_from_outside(entry, from, &condition).await,
                 Some(from) => self.copy(entry, from, &condition).await,
-                None if self.only_copies && entry.size > 0 => return Err(ObjectError::NoCopy),
+                None if self.outside_copies == OutsideCopies::Only && entry.size > 0 => {
+                    return Err(ObjectError::NoCopy);
+                }
                 None => self.stream(entry, &condition).await,
             };
             let error = match sent {
@@ -85,7 +88,7 @@ impl Transfer {
                 Err(ObjectError::Store(error)) => error,
                 Err(error) => return Err(error),
             };
-            let last_way = self.only_copies && origin == Origin::Outside;
+            let last_way = self.outside_copies == OutsideCopies::Only && origin == Origin::Outside;
             if copied && !last_way && !error.kind.is_transient() && !ends_all(&error, &origin) {
                 // Whatever keeps the store from copying (a policy, an origin that is gone, otherwise now, archived or
                 // on another store) does not keep us from sending; and if it was the target, a PUT will tell.

@@ -164,6 +164,12 @@ fn bad_sources_are_one_clear_error_with_the_cure() {
             "export data/a.txt --export-path s3://bucket",
             "export git:data --export-path s3://bucket",
             "export lakefs://repo/main --export-path s3://bucket",
+            "export lakefs://repo/main --lakefs-endpoint-url http://127.0.0.1:1 --export-path s3://bucket",
+            "export lakefs://repo/main --lakefs-endpoint-url https://me:hunter2@host --export-path s3://bucket",
+            "export lakefs://repo/main$ --export-path s3://bucket",
+            "export lakefs://me:hunter2@repo/main --export-path s3://bucket",
+            "export lakefs://Repo --export-path s3://bucket",
+            "export lakefs://repo/main --branch dev --export-path s3://bucket",
             "export s3://bucket/x --export-path s3://bucket",
             "export https://user:hunter2@host/x.git --export-path s3://bucket",
             "export git@host:x.git --export-path s3://bucket",
@@ -193,6 +199,31 @@ fn bad_layers_are_named_with_their_place() {
         Room::new().run("config --config gone.toml"),
     ];
     insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn config_shows_what_lakectl_says_and_never_the_secret() {
+    let file = "credentials:\n  access_key_id: AKIA1\n  secret_access_key: hunter2\n\
+                server:\n  endpoint_url: http://127.0.0.1:8000\n";
+    let room = Room::new()
+        .file(".lakectl.yaml", file)
+        .with("LAKESYNC_LAKEFS_ACCESS_KEY_ID", "OWN")
+        .with("LAKESYNC_LAKEFS_SECRET_ACCESS_KEY", "hunter2");
+    let text = room.run("config");
+    assert!(!text.contains("hunter2"), "{text}");
+    for (key, value, origin) in [
+        ("lakefs-endpoint-url", "http://127.0.0.1:8000", ".lakectl.yaml:5)"),
+        ("lakefs-access-key-id", "OWN", "(LAKESYNC_LAKEFS_ACCESS_KEY_ID)"),
+        ("lakefs-secret-access-key", "***", "(LAKESYNC_LAKEFS_SECRET_ACCESS_KEY)"),
+    ] {
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        assert!(
+            line.contains(&format!("\"{value}\"")) && line.ends_with(origin),
+            "{line:?}"
+        );
+    }
+    let flag = room.run("config --lakefs-endpoint-url https://other");
+    assert!(flag.contains("\"https://other\"  (command line)"), "{flag}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use lakesync::model::{Bucket, ETag, ObjectKey, OriginObject, RelPath};
 use lakesync::source::memory::{ContentKind, MemoryFile, MemorySource, MemoryTree};
 use lakesync::store::memory::{MemoryStore, Neighbour};
 use lakesync::store::{Capabilities, RequestKind};
+use lakesync::transfer::OutsideCopies;
 use tokio_util::sync::CancellationToken;
 
 const FILES: u64 = 20;
@@ -198,7 +199,7 @@ async fn the_same_checksum_at_another_address_is_the_same_file() {
 #[tokio::test]
 async fn where_only_copies_are_allowed_nothing_is_sent_and_the_run_fails() {
     let mut world = World::new(Kind::Imported);
-    world.config.only_copies = true;
+    world.config.outside_copies = OutsideCopies::Only;
     world.commit(FILES, "one");
     world
         .lake

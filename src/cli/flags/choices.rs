@@ -48,6 +48,24 @@ choices!(
 );
 
 choices!(
+    /// `--listing`
+    ListingChoice {
+        Auto = "auto" "By ranges where the server lets us, else by pages",
+        Ranges = "ranges" "From the files in which lakeFS keeps a commit, only those that changed",
+        Pages = "pages" "From the listings and differences that its API gives",
+    }
+);
+
+choices!(
+    /// `--transfer`
+    TransferChoice {
+        Auto = "auto" "Have the store copy what it can, and send the rest",
+        Copy = "copy" "Have the store copy all of it, or fail",
+        Stream = "stream" "Read and send all of it",
+    }
+);
+
+choices!(
     /// `--addressing`
     Addressing {
         Auto = "auto" "In the host name at AWS, in the path elsewhere",

@@ -85,7 +85,7 @@ pub enum ShapeError {
 }
 
 /// Reads an endpoint; one that carries a password would print it in messages and process lists.
-fn parse_endpoint(text: &str) -> Result<String, ShapeError> {
+pub(super) fn parse_endpoint(text: &str) -> Result<String, ShapeError> {
     let host = text
         .strip_prefix("http://")
         .or_else(|| text.strip_prefix("https://"))

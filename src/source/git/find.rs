@@ -7,10 +7,10 @@ use gix::Repository;
 use gix::bstr::ByteSlice as _;
 use gix::objs::Kind;
 
-use super::near::near;
 use super::program::GitProgram;
 use crate::model::CommitId;
 use crate::source::SourceError;
+use crate::source::near::near;
 
 /// What a source follows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ mod varint;
 #[cfg(any(test, feature = "testing"))]
 pub mod writer;
 
-pub use address::{PhysicalAddress, physical_address};
+pub use address::{DATA_FOLDER, PhysicalAddress, is_written_by_lakefs, physical_address};
 pub use changes::{RangeChange, read_changes};
 pub use entry::{AddressType, MetadataRef, RangeEntry, RangeEntryRef};
 pub use error::{TableError, TableFault, TablePart, UnusableTable};

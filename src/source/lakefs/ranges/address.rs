@@ -14,7 +14,7 @@ const SCHEMES: [&str; 7] = [
 ];
 
 /// The folder of a storage namespace into which lakeFS puts the bytes of objects.
-const DATA_FOLDER: &str = "data/";
+pub const DATA_FOLDER: &str = "data/";
 
 /// Where the bytes of an entry are, and who looks after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +27,7 @@ pub struct PhysicalAddress {
 
 /// Finds where the bytes of an entry are; `storage_namespace` is that of its repository.
 ///
-/// An address below the namespace is inside. A whole URL is so only below the folder in which lakeFS keeps data:
-/// a namespace may be a whole bucket, and an import from elsewhere in that bucket is still an import.
+/// Whether it is inside is told by its URL alone, since that is all that the API tells.
 pub fn physical_address(storage_namespace: &str, entry: &RangeEntryRef<'_>) -> PhysicalAddress {
     let namespace = storage_namespace.trim_end_matches('/');
     let is_whole = match entry.address_type {
@@ -43,7 +42,7 @@ pub fn physical_address(storage_namespace: &str, entry: &RangeEntryRef<'_>) -> P
             .and_then(|rest| rest.strip_prefix('/'));
         return PhysicalAddress {
             url: entry.address.to_owned(),
-            inside_namespace: below.is_some_and(|below| below.starts_with(DATA_FOLDER)),
+            inside_namespace: below.is_some_and(is_written_by_lakefs),
         };
     }
     let mut url = String::with_capacity(namespace.len() + 1 + entry.address.len());
@@ -52,8 +51,19 @@ pub fn physical_address(storage_namespace: &str, entry: &RangeEntryRef<'_>) -> P
     url.push_str(entry.address);
     PhysicalAddress {
         url,
-        inside_namespace: true,
+        inside_namespace: is_written_by_lakefs(entry.address),
     }
+}
+
+/// Whether what stands so below a namespace was put there by lakeFS: a namespace may be a whole bucket, and an
+/// import from elsewhere in that bucket is still an import.
+///
+/// lakeFS keeps data in a folder of the namespace; before it did so, at its root, under names that it made: 20
+/// letters of an xid, or the 32 digits of a UUID.
+pub fn is_written_by_lakefs(below_namespace: &str) -> bool {
+    let is_xid = |name: &str| name.len() == 20 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'v'));
+    let is_uuid = |name: &str| name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    below_namespace.starts_with(DATA_FOLDER) || is_xid(below_namespace) || is_uuid(below_namespace)
 }
 
 #[cfg(test)]
@@ -67,10 +77,16 @@ mod tests {
 
         for (namespace, address_type, address, url, inside) in [
             ("s3://b/ns", Relative, "data/p/x", "s3://b/ns/data/p/x", true),
-            ("s3://b/ns/", Relative, "x", "s3://b/ns/x", true),
+            (
+                "s3://b/ns/",
+                Relative,
+                "9m4e2mr0ui3e8a215n4g",
+                "s3://b/ns/9m4e2mr0ui3e8a215n4g",
+                true,
+            ),
             ("s3://b", Relative, "data/p/x", "s3://b/data/p/x", true),
-            ("s3://b/ns", Relative, "s3://odd", "s3://b/ns/s3://odd", true),
-            ("s3://b/ns", ByPrefix, "x", "s3://b/ns/x", true),
+            ("s3://b/ns", Relative, "s3://odd", "s3://b/ns/s3://odd", false),
+            ("s3://b/ns", ByPrefix, "data/x", "s3://b/ns/data/x", true),
             ("s3://b/ns", ByPrefix, "s3://other/x", "s3://other/x", false),
             ("s3://b/ns", ByPrefix, "s3://b/ns/data/p/x", "s3://b/ns/data/p/x", true),
             ("s3://b/ns", Full, "s3://b/ns/data/p/x", "s3://b/ns/data/p/x", true),

@@ -1,0 +1,69 @@
+//! Reads the store behind lakeFS with the credentials of `--source-endpoint-url` and `--source-profile`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::{StreamExt as _, TryStreamExt as _};
+use tokio::sync::OnceCell;
+
+use super::error::CliError;
+use super::job::{SourceBytesJob, StoreJob};
+use super::wire;
+use crate::model::{Bucket, OriginObject};
+use crate::source::BoxError;
+use crate::source::lakefs::{OriginBytes, OriginRead};
+use crate::store::Store;
+
+/// The buckets behind lakeFS, each opened when it is first read.
+pub struct OriginBuckets {
+    job: StoreJob,
+    opened: Mutex<HashMap<Bucket, Arc<OnceCell<Arc<dyn Store>>>>>,
+}
+
+impl OriginBuckets {
+    /// Where the flags ask for it. What they do not say is as for the export's own store: a profile alone reads the
+    /// same server as somebody else.
+    pub fn of(job: &SourceBytesJob, store: &StoreJob) -> Option<Arc<dyn OriginRead>> {
+        if job.endpoint_url.is_none() && job.profile.is_none() {
+            return None;
+        }
+        let mut store = store.clone();
+        if let Some(endpoint_url) = &job.endpoint_url {
+            store.args.endpoint_url = Some(endpoint_url.clone());
+            // What was said of the export's server need not be so of another.
+            store.args.region = None;
+            store.args.expected_bucket_owner = None;
+        }
+        if let Some(profile) = &job.profile {
+            store.args.profile = Some(profile.clone());
+        }
+        Some(Arc::new(Self {
+            job: store,
+            opened: Mutex::default(),
+        }))
+    }
+
+    async fn bucket(&self, bucket: &Bucket) -> Result<Arc<dyn Store>, CliError> {
+        let cell = {
+            let mut opened = self.opened.lock().expect("nobody panics while holding it");
+            Arc::clone(opened.entry(bucket.clone()).or_default())
+        };
+        let store = cell
+            .get_or_try_init(|| wire::connect_retrying(&self.job, bucket))
+            .await?;
+        Ok(Arc::clone(store))
+    }
+}
+
+#[async_trait]
+impl OriginRead for OriginBuckets {
+    async fn read(&self, origin: &OriginObject) -> Result<OriginBytes, BoxError> {
+        let fetched = self.bucket(&origin.bucket).await?.get(&origin.key, None).await?;
+        Ok(OriginBytes {
+            size: fetched.meta.size,
+            etag: fetched.meta.etag,
+            chunks: fetched.body.map_err(BoxError::from).boxed(),
+        })
+    }
+}
