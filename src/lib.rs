@@ -24,4 +24,5 @@ pub mod plan;
 pub mod transfer;
 pub mod status;
 pub mod export;
+pub mod watch;
 pub mod cli;
