@@ -27,6 +27,7 @@ mod ledger;
 mod logs;
 mod ls;
 mod man;
+mod named;
 mod opened;
 mod origins;
 mod place;
@@ -37,6 +38,7 @@ mod status;
 mod summary;
 mod ui;
 mod verify;
+mod wait;
 mod wire;
 mod world;
 
@@ -146,6 +148,7 @@ impl Invocation {
                 Box::pin(export::cmd_export(&ui, job, &signals)).await
             }
             CommandArgs::Status(args) => status::cmd_status(&ui, &args, &world, &signals).await,
+            CommandArgs::Wait(args) => wait::cmd_wait(&ui, &args, &world, &signals).await,
             CommandArgs::Verify(args) => verify::cmd_verify(&ui, &args, &world, &signals).await,
             CommandArgs::Doctor(args) => doctor::cmd_doctor(&ui, &args, &world, &signals).await,
             CommandArgs::Ls(args) => ls::cmd_ls(&ui, &args, &world, &signals).await,

@@ -48,6 +48,7 @@ pub enum CommandArgs {
     Repo(RepoArgs),
     Branch(BranchArgs),
     Status(StatusArgs),
+    Wait(Box<WaitArgs>),
     Verify(VerifyArgs),
     Ls(LsArgs),
     Doctor(DoctorArgs),
@@ -143,6 +144,30 @@ pub struct ActionArgs {
 pub struct StatusArgs {
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Print it again each time it changes, until stopped
+    #[arg(long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Wait until a commit is out: it, or one after it, whole under the export path
+///
+/// Exits with 1 where that does not happen in time. Prints the commit that is out.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example: git push && lakesync wait s3://bucket/data/ --commit $(git rev-parse HEAD) && spark-submit job.py")]
+pub struct WaitArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Wait for commit ID, or its beginning, or for `head`: what the exported branch is at now
+    #[arg(long, value_name = "ID|head", default_value = "head")]
+    pub commit: String,
+    /// Give up after TIME
+    #[arg(long, value_name = "TIME", value_parser = super::human::parse_duration, default_value = "10m")]
+    pub timeout: std::time::Duration,
+    #[command(flatten)]
+    pub lakefs: LakeFsArgs,
     #[command(flatten)]
     pub store: StoreArgs,
 }

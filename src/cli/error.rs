@@ -6,6 +6,7 @@ use super::lakefs::LakeFsSettingsError;
 use super::layers::LayerError;
 use super::logs::FilterTextError;
 use super::place::PlaceError;
+use super::wait::WaitError;
 use crate::export::ExportError;
 use crate::ledger::LedgerError;
 use crate::plan::{HeaderRuleError, LastRuleError};
@@ -63,6 +64,9 @@ pub enum CliError {
     /// How lakeFS is reached.
     #[error(transparent)]
     LakeFsConfig(#[from] LakeFsConfigError),
+    /// A commit that did not come.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
     /// Nothing could be watched.
     #[error(transparent)]
     Watch(#[from] WatchError),
@@ -146,6 +150,7 @@ impl CliError {
             | Self::LakeFsConfig(_)
             | Self::Log(_)
             | Self::Watch(_)
+            | Self::Wait(_)
             | Self::NoSuchPage { .. }
             | Self::Write { .. }
             | Self::Runtime(_)

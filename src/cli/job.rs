@@ -252,7 +252,7 @@ impl StoreJob {
 
 impl Network {
     /// Upper case first, as curl and the AWS tools do; both spellings are in use.
-    fn of(world: &World) -> Self {
+    pub fn of(world: &World) -> Self {
         let text = |names: [&str; 2]| {
             let value = names.iter().find_map(|name| world.variable(name));
             value.map(|value| value.to_string_lossy().into_owned())

@@ -20,7 +20,9 @@ use crate::export::HOOK_VARIABLES;
 const VARIABLE_PREFIX: &str = "LAKESYNC_";
 
 /// Arguments that say what to do now; a file or variable that held them would change what a command is.
-const NOT_LAYERED: [&str; 8] = ["help", "version", "once", "start", "stop", "shell", "page", "dir"];
+const NOT_LAYERED: [&str; 11] = [
+    "help", "version", "once", "start", "stop", "shell", "page", "dir", "commit", "timeout", "watch",
+];
 
 /// Variables of ours that are no flags: what stands on a command line or in a file is read by others.
 const SECRET_VARIABLES: [&str; 2] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY];

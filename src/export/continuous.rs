@@ -273,3 +273,6 @@ impl Continuous {
         Rest::Wakeable(until)
     }
 }
+
+#[cfg(test)]
+mod tests;
