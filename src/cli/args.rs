@@ -290,6 +290,23 @@ mod tests {
         Cli::plain_command().debug_assert();
     }
 
+    #[test]
+    fn the_units_of_systemd_start_us_with_words_that_we_take() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd");
+        let mut found = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            for words in text.lines().filter_map(|line| line.strip_prefix("ExecStart=")) {
+                let words = words.replace("%i", "name");
+                let read = Cli::plain_command().try_get_matches_from(words.split_whitespace());
+                assert!(read.is_ok(), "{}: {}", path.display(), read.unwrap_err());
+                found += 1;
+            }
+        }
+        assert_eq!(found, 2);
+    }
+
     /// One key of lakesync.toml must not mean two things.
     #[test]
     fn a_flag_of_one_name_is_the_same_flag_in_every_command() {
