@@ -1,6 +1,7 @@
 //! `export --continuous`: watchers on real folders, and the real program on a real server.
 
 mod commands;
+mod equal;
 mod lease;
 mod program;
 mod watching;
