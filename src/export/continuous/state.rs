@@ -97,9 +97,9 @@ pub struct LastError {
     pub message: String,
     /// Why, from the top down.
     pub causes: Vec<String>,
-    /// When it was first met.
+    /// When the first of the failures in a row was.
     pub since: Timestamp,
-    /// How often in a row.
+    /// How many failures there were in a row, this one included.
     pub times: u32,
 }
 
@@ -224,7 +224,8 @@ impl ContinuousState {
         self.phase = phase;
         // A delay is minutes at most, so there is always such a time.
         self.next_try = Timestamp::now().checked_add(delay).ok();
-        if let Some(before) = self.error.take_if(|before| before.message == error.message) {
+        // Whatever it was: the words of an error may hold a time or a number of their own.
+        if let Some(before) = self.error.take() {
             error.since = before.since;
             error.times = before.times.saturating_add(1);
         }

@@ -99,6 +99,8 @@ async fn a_source_that_was_gone_and_comes_back_empty_is_held_even_where_empty_is
 async fn a_head_that_cannot_be_read_is_tried_again() {
     let world = World::new();
     let first = world.commit("1");
+    // Nobody says that there is something to look at: it is the time that has it tried again.
+    world.wake.woken().await;
     let source = FaultySource::nth(Arc::new(world.source.clone()), 0, SourceFault::Fail);
     let exporter = world.exporter(source, Arc::new(world.store.clone()));
     let mut running = world.start(world.continuous(exporter));
