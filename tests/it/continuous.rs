@@ -2,6 +2,7 @@
 
 mod commands;
 mod equal;
+mod lakefs;
 mod lease;
 mod program;
 mod watching;

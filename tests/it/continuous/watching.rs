@@ -192,6 +192,27 @@ async fn every_way_in_which_a_ref_moves_wakes() {
     assert_eq!(watched.warnings(), Vec::<String>::new());
 }
 
+/// Git keeps a table of all tables beside them, and replaces it with each change.
+#[tokio::test]
+async fn a_new_list_of_reftables_wakes() {
+    let room = tempfile::tempdir().unwrap();
+    let git_dir = room.path().to_owned();
+    std::fs::create_dir(git_dir.join("reftable")).unwrap();
+    std::fs::create_dir(git_dir.join("refs")).unwrap();
+    std::fs::write(git_dir.join("refs/heads"), "this repository uses the reftable format").unwrap();
+    let config = GitWatchConfig {
+        common_dir: git_dir.clone(),
+        git_dir: git_dir.clone(),
+        poll_interval: NEVER,
+    };
+    let watched = Watched::start(|wakes, warn| GitWatch::start(config, wakes, warn).unwrap()).await;
+    let list = git_dir.join("reftable/tables.list");
+    std::fs::write(list.with_extension("list.lock"), "0x1-0x2.ref").unwrap();
+    watched.sleeps("a list that is being written").await;
+    std::fs::rename(list.with_extension("list.lock"), &list).unwrap();
+    watched.wakes("a new list").await;
+}
+
 #[tokio::test]
 async fn work_that_moves_no_ref_does_not_wake() {
     let repository = Repository::new();
