@@ -60,7 +60,11 @@ impl Transfer {
         let readable = cell
             .get_or_try_init(async || {
                 let sent = self.copy(entry, from, condition).await;
-                let verdict = verdict(&sent);
+                let mut verdict = verdict(&sent);
+                if is_missing(&sent) && self.open(entry).await.is_err() {
+                    // The object is gone, which says nothing of its bucket.
+                    verdict = Err(Undecided);
+                }
                 if matches!(verdict, Ok(false)) {
                     tracing::info!(bucket = %from.bucket, "cannot be copied from with these credentials");
                 }
@@ -76,6 +80,15 @@ impl Transfer {
         }
     }
 
+    /// Asks the source for what the store did not find, or found otherwise: it knows better why.
+    pub(super) async fn why_not_copied(&self, entry: &Entry, error: StoreError) -> ObjectError {
+        let is_about_origin = matches!(error.kind, StoreErrorKind::NotFound | StoreErrorKind::ConditionFailed);
+        match is_about_origin.then_some(self.open(entry)) {
+            Some(opening) => opening.await.err().map_or(error.into(), Into::into),
+            None => error.into(),
+        }
+    }
+
     fn closed(&self, from: &CopySource) -> StoreError {
         StoreError {
             request: RequestKind::Copy,
@@ -87,8 +100,12 @@ impl Transfer {
     }
 }
 
-/// What the first copy says of its bucket. A missing object counts as a bucket that cannot be read: stores answer
-/// so for buckets of another store, too.
+fn is_missing(sent: &Result<Sent, ObjectError>) -> bool {
+    matches!(sent, Err(ObjectError::Store(error)) if error.kind == StoreErrorKind::NotFound)
+}
+
+/// What the first copy says of its bucket. A missing object counts as a bucket that cannot be read, where the source
+/// still has it: stores answer so for buckets of another store, too.
 fn verdict(sent: &Result<Sent, ObjectError>) -> Result<bool, Undecided> {
     match sent {
         Ok(_) => Ok(true),

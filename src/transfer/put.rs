@@ -103,11 +103,13 @@ impl Transfer {
             match self.look(entry, headers, &condition, &error.kind).await? {
                 Seen::Done(record) => return Ok((*record, copied)),
                 Seen::Conflict(text) => return Err(ObjectError::Conflict(text)),
-                Seen::Again(_) if rounds >= ROUNDS => return Err(error.into()),
+                Seen::Again(_) if rounds >= ROUNDS && !last_way => return Err(error.into()),
                 // Retries are spent already: looking was to learn whether it had landed after all.
                 Seen::Again(_) if error.kind.is_ambiguous() => return Err(error.into()),
                 // The target is as it was expected, so it is the origin that is gone or otherwise now.
-                Seen::Again(next) if last_way && next == condition => return Err(error.into()),
+                Seen::Again(next) if last_way && (next == condition || rounds >= ROUNDS) => {
+                    return Err(self.why_not_copied(entry, error).await);
+                }
                 Seen::Again(next) => condition = next,
             }
         }
