@@ -80,12 +80,24 @@ impl Transfer {
         }
     }
 
-    /// Asks the source for what the store did not find, or found otherwise: it knows better why.
+    /// Says why an entry was not copied: the source knows better than the store whether its object is gone or is
+    /// another now, and is asked.
     pub(super) async fn why_not_copied(&self, entry: &Entry, error: StoreError) -> ObjectError {
-        let is_about_origin = matches!(error.kind, StoreErrorKind::NotFound | StoreErrorKind::ConditionFailed);
-        match is_about_origin.then_some(self.open(entry)) {
-            Some(opening) => opening.await.err().map_or(error.into(), Into::into),
-            None => error.into(),
+        use StoreErrorKind as Kind;
+
+        let from = match &entry.origin {
+            Some(from) => format!("s3://{}/{}", from.bucket, from.key),
+            None => return error.into(),
+        };
+        match error.kind {
+            Kind::NotFound | Kind::ConditionFailed => match self.open(entry).await {
+                Err(error) => error.into(),
+                Ok(_) => ObjectError::CannotCopy { from, cause: error },
+            },
+            Kind::Denied | Kind::NoSuchBucket | Kind::NotSupported | Kind::Refused { .. } => {
+                ObjectError::CannotCopy { from, cause: error }
+            }
+            _ => error.into(),
         }
     }
 

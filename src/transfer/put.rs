@@ -32,6 +32,12 @@ pub(super) enum ObjectError {
     Conflict(String),
     #[error("its bytes lie where the store cannot copy them from; --transfer auto sends them")]
     NoCopy,
+    #[error("the store cannot copy it from {from}; --transfer auto sends its bytes")]
+    CannotCopy {
+        from: String,
+        #[source]
+        cause: StoreError,
+    },
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
@@ -97,7 +103,11 @@ impl Transfer {
                 continue;
             }
             if !needs_look(&error.kind) {
-                return Err(error.into());
+                return Err(if last_way {
+                    self.why_not_copied(entry, error).await
+                } else {
+                    error.into()
+                });
             }
             rounds += 1;
             match self.look(entry, headers, &condition, &error.kind).await? {
