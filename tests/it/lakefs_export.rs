@@ -2,9 +2,15 @@
 //! stand-in, or the real program where somebody has it; what turns knobs uses the stand-in either way.
 
 mod amnesia;
+mod bytes;
 mod changes;
+mod faults;
 mod imports;
+mod keys;
 mod lost;
+mod program;
+mod reading;
+mod words;
 mod world;
 
 use std::fmt::Debug;

@@ -70,7 +70,12 @@ async fn an_import_that_changed_behind_lakefs_fails_is_named_and_stops_deletes()
             server.put_outside(&format!("{folder}/b"), b"another import").await;
             let ran = world.failed(&["imported/b"]).await;
             let error = &ran.report.failures[0].error;
-            assert!(error.contains("changed") && error.contains("import"), "{name}: {error}");
+            // Of a folder lakeFS itself promises the old length, and breaks off.
+            let told = match server.block_store {
+                BlockStoreKind::S3 => error.contains("changed since it was imported"),
+                BlockStoreKind::Local => error.contains("changed") || error.contains("cut off"),
+            };
+            assert!(told, "{name}: {error}");
             assert_eq!(
                 world.paths().await,
                 ["goes", "imported/a", "imported/c", "own"],
