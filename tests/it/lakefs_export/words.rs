@@ -8,6 +8,9 @@ use super::world::World;
 use crate::lakefs::server::LakeFsServer;
 use crate::process::said;
 
+/// A source, variables beside the usual ones, the exit code, and what the error must have in it.
+type Case<'a> = (String, &'a [(&'a str, &'a str)], i32, &'a [&'a str]);
+
 /// P9: bad words are one line that names the thing and the cure; nothing is written.
 #[tokio::test]
 async fn bad_names_and_keys_are_one_line_and_nothing_is_written() {
@@ -23,7 +26,7 @@ async fn bad_names_and_keys_are_one_line_and_nothing_is_written() {
         let wrong_path = [("LAKECTL_SERVER_ENDPOINT_URL", &*page)];
         let wrong_secret = [("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", "wrong-secret")];
         let half = [("LAKESYNC_LAKEFS_ACCESS_KEY_ID", "AKIAHALF")];
-        let cases: [(String, &[(&str, &str)], i32, &[&str]); 12] = [
+        let cases: [Case<'_>; 12] = [
             (
                 main.clone(),
                 &wrong_host,
