@@ -15,6 +15,7 @@ mod export;
 mod git_source;
 mod kill;
 mod lakefs;
+mod lakefs_export;
 mod layers;
 mod model;
 mod outside;
