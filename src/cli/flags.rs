@@ -84,7 +84,7 @@ pub struct CacheArgs {
     /// Keep the cache in DIR [default: $XDG_CACHE_HOME/lakesync or ~/.cache/lakesync]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Keep at most SIZE of the ledger in the cache, what was used last; 0 keeps no cache at all
+    /// Keep at most SIZE of ledgers in the cache, and of lakeFS, what was used last; 0 keeps none
     #[arg(long, value_name = "SIZE", value_parser = human::parse_size, default_value = "1GiB")]
     pub max_cache_size: u64,
 }

@@ -197,9 +197,12 @@ fn read<T>(
     }
 }
 
+/// What a setting is called, its value, and where that comes from.
+pub type Shown = (&'static str, Option<String>, Origin);
+
 /// What `lakesync config` shows of lakeFS beside the flags: what it is called, its value with secrets masked, and where
 /// it comes from. The endpoint is shown where no flag says it.
-pub fn shown(world: &World) -> Result<Vec<(&'static str, Option<String>, Origin)>, LakectlError> {
+pub fn shown(world: &World) -> Result<Vec<Shown>, LakectlError> {
     let lakectl = Lakectl::read(world)?;
     let mut rows = Vec::new();
     let mut row = |name, told: Option<Told>| match told {

@@ -15,10 +15,13 @@ use crate::source::BoxError;
 use crate::source::lakefs::{OriginBytes, OriginRead};
 use crate::store::Store;
 
+/// A bucket that is opened once.
+type Opened = Arc<OnceCell<Arc<dyn Store>>>;
+
 /// The buckets behind lakeFS, each opened when it is first read.
 pub struct OriginBuckets {
     job: StoreJob,
-    opened: Mutex<HashMap<Bucket, Arc<OnceCell<Arc<dyn Store>>>>>,
+    opened: Mutex<HashMap<Bucket, Opened>>,
 }
 
 impl OriginBuckets {

@@ -200,8 +200,11 @@ impl Session<'_> {
         head.message = match (&run.stopped, failed) {
             (Some(error), _) => format!("{error}; the next run goes on from here"),
             (None, true) => format!(
-                "{} objects failed, nothing was deleted; the next run tries again. First: {}",
-                run.counts.failed,
+                "{} failed, nothing was deleted; the next run tries again. First: {}",
+                match run.counts.failed {
+                    1 => "1 object".to_owned(),
+                    more => format!("{more} objects"),
+                },
                 failures
                     .first()
                     .map_or_else(String::new, |one| format!("{}: {}", one.path, one.error)),

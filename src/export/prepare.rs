@@ -9,6 +9,7 @@ use crate::progress::Phase;
 use crate::spool::Spool;
 use crate::status::read_newest;
 use crate::store::{Capabilities, Store};
+use crate::transfer::OutsideCopies;
 
 use super::adopt::{Wanted, find_objects, first_object};
 use super::compare::{Compared, Comparison};
@@ -136,6 +137,7 @@ impl Reads<'_> {
             last: &config.last,
             capabilities,
             overwrite: config.guards.overwrite,
+            copies_outside: config.outside_copies != OutsideCopies::Never,
         };
         let Compared { plan, corrections } = comparison.plan(rules).await?;
         self.guard(&plan, objects)?;

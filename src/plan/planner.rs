@@ -34,6 +34,8 @@ pub struct PlanRules<'a> {
     pub capabilities: Capabilities,
     /// `--overwrite`.
     pub overwrite: bool,
+    /// Whether the store may copy from where the source's bytes lie.
+    pub copies_outside: bool,
 }
 
 /// Why there can be no plan.
@@ -289,6 +291,7 @@ impl<'a> Planner<'a> {
             contents: self.contents,
             replaced: self.replaced,
             deleted: self.deleted,
+            copies_outside: self.rules.copies_outside,
             plan: (self.totals, self.notices, self.wanted),
         })
     }
@@ -300,6 +303,7 @@ pub struct Draft {
     contents: HashMap<u128, Wanted>,
     replaced: HashSet<u128>,
     deleted: BTreeSet<RelPath>,
+    copies_outside: bool,
     plan: (Totals, BTreeMap<NoticeKind, u64>, u64),
 }
 
@@ -348,7 +352,7 @@ impl Draft {
                     if blocked.write_is_blocked(&entry.path) {
                         step.turn = Turn::Blocked;
                     }
-                    *origin = find_origin(entry, &self.contents, &blocked, &mut plan.shared);
+                    *origin = find_origin(entry, &self.contents, &blocked, self.copies_outside, &mut plan.shared);
                     if matches!(origin, Origin::Twin { .. }) && step.turn == Turn::Data {
                         step.turn = Turn::Twins;
                     }
@@ -375,14 +379,15 @@ fn find_origin(
     entry: &Entry,
     contents: &HashMap<u128, Wanted>,
     blocked: &Blocked,
+    copies_outside: bool,
     shared: &mut HashSet<u128>,
 ) -> Origin {
     let Some(id) = entry.content.primary().filter(|_| entry.size > 0) else {
         return Origin::Stream;
     };
     let otherwise = match entry.origin {
-        Some(_) => Origin::Outside,
-        None => Origin::Stream,
+        Some(_) if copies_outside => Origin::Outside,
+        Some(_) | None => Origin::Stream,
     };
     let hash = short_hash(id);
     match contents.get(&hash) {

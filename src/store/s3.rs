@@ -21,7 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::ProvideRegion as _;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
@@ -86,8 +87,18 @@ impl S3Store {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(connections.clone())
             .app_name(AppName::new("lakesync").expect("letters are allowed in the name"));
+        let region = known_region(&config).await;
         if let Some(profile) = &config.profile {
             loader = loader.profile_name(profile);
+            // The SDK would take keys of the environment first; whoever names a profile means that, as for aws.
+            let mut sdk = ProviderConfig::without_region().with_http_client(connections.clone());
+            if region.is_some() {
+                sdk = sdk.with_region(region.clone());
+            }
+            let named = ProfileFileCredentialsProvider::builder()
+                .configure(&sdk)
+                .profile_name(profile);
+            loader = loader.credentials_provider(named.build());
         }
         if let Some(keys) = &config.keys {
             let Keys {
@@ -98,7 +109,7 @@ impl S3Store {
             let credentials = Credentials::new(access_key_id, secret_access_key, session_token, None, "caller");
             loader = loader.credentials_provider(credentials);
         }
-        if let Some(region) = known_region(&config).await {
+        if let Some(region) = region {
             loader = loader.region(region);
         }
         let shared = loader.load().await;
@@ -255,7 +266,10 @@ async fn known_region(config: &S3Config) -> Option<Region> {
     if let Some(region) = &config.region {
         return Some(Region::new(region.clone()));
     }
-    config.endpoint_url.as_ref()?;
+    // A role of a named profile is asked for in a region, too.
+    if config.endpoint_url.is_none() && config.profile.is_none() {
+        return None;
+    }
     if let Some(region) = EnvironmentVariableRegionProvider::new().region().await {
         return Some(region);
     }
@@ -264,7 +278,10 @@ async fn known_region(config: &S3Config) -> Option<Region> {
         profile = profile.profile_name(name);
     }
     let region = profile.build().region().await;
-    region.or(Some(Region::from_static(DEFAULT_REGION)))
+    region.or(config
+        .endpoint_url
+        .as_ref()
+        .map(|_| Region::from_static(DEFAULT_REGION)))
 }
 
 /// Whether the environment or the profile names an endpoint, as the SDK will find it.

@@ -60,7 +60,11 @@ impl Transfer {
         let readable = cell
             .get_or_try_init(async || {
                 let sent = self.copy(entry, from, condition).await;
-                let verdict = verdict(&sent);
+                let mut verdict = verdict(&sent);
+                if is_missing(&sent) && self.open(entry).await.is_err() {
+                    // The object is gone, which says nothing of its bucket.
+                    verdict = Err(Undecided);
+                }
                 if matches!(verdict, Ok(false)) {
                     tracing::info!(bucket = %from.bucket, "cannot be copied from with these credentials");
                 }
@@ -76,6 +80,27 @@ impl Transfer {
         }
     }
 
+    /// Says why an entry was not copied: the source knows better than the store whether its object is gone or is
+    /// another now, and is asked.
+    pub(super) async fn why_not_copied(&self, entry: &Entry, error: StoreError) -> ObjectError {
+        use StoreErrorKind as Kind;
+
+        let from = match &entry.origin {
+            Some(from) => format!("s3://{}/{}", from.bucket, from.key),
+            None => return error.into(),
+        };
+        match error.kind {
+            Kind::NotFound | Kind::ConditionFailed => match self.open(entry).await {
+                Err(error) => error.into(),
+                Ok(_) => ObjectError::CannotCopy { from, cause: error },
+            },
+            Kind::Denied | Kind::NoSuchBucket | Kind::NotSupported | Kind::Refused { .. } => {
+                ObjectError::CannotCopy { from, cause: error }
+            }
+            _ => error.into(),
+        }
+    }
+
     fn closed(&self, from: &CopySource) -> StoreError {
         StoreError {
             request: RequestKind::Copy,
@@ -87,8 +112,12 @@ impl Transfer {
     }
 }
 
-/// What the first copy says of its bucket. A missing object counts as a bucket that cannot be read: stores answer
-/// so for buckets of another store, too.
+fn is_missing(sent: &Result<Sent, ObjectError>) -> bool {
+    matches!(sent, Err(ObjectError::Store(error)) if error.kind == StoreErrorKind::NotFound)
+}
+
+/// What the first copy says of its bucket. A missing object counts as a bucket that cannot be read, where the source
+/// still has it: stores answer so for buckets of another store, too.
 fn verdict(sent: &Result<Sent, ObjectError>) -> Result<bool, Undecided> {
     match sent {
         Ok(_) => Ok(true),

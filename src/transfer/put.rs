@@ -32,6 +32,12 @@ pub(super) enum ObjectError {
     Conflict(String),
     #[error("its bytes lie where the store cannot copy them from; --transfer auto sends them")]
     NoCopy,
+    #[error("the store cannot copy it from {from}; --transfer auto sends its bytes")]
+    CannotCopy {
+        from: String,
+        #[source]
+        cause: StoreError,
+    },
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
@@ -97,17 +103,23 @@ impl Transfer {
                 continue;
             }
             if !needs_look(&error.kind) {
-                return Err(error.into());
+                return Err(if last_way {
+                    self.why_not_copied(entry, error).await
+                } else {
+                    error.into()
+                });
             }
             rounds += 1;
             match self.look(entry, headers, &condition, &error.kind).await? {
                 Seen::Done(record) => return Ok((*record, copied)),
                 Seen::Conflict(text) => return Err(ObjectError::Conflict(text)),
-                Seen::Again(_) if rounds >= ROUNDS => return Err(error.into()),
+                Seen::Again(_) if rounds >= ROUNDS && !last_way => return Err(error.into()),
                 // Retries are spent already: looking was to learn whether it had landed after all.
                 Seen::Again(_) if error.kind.is_ambiguous() => return Err(error.into()),
                 // The target is as it was expected, so it is the origin that is gone or otherwise now.
-                Seen::Again(next) if last_way && next == condition => return Err(error.into()),
+                Seen::Again(next) if last_way && (next == condition || rounds >= ROUNDS) => {
+                    return Err(self.why_not_copied(entry, error).await);
+                }
                 Seen::Again(next) => condition = next,
             }
         }

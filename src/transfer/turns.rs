@@ -208,10 +208,10 @@ async fn take_step(transfer: &Arc<Transfer>, step: Step, shared: bool) -> (Outco
                 0,
                 None,
             ),
-            Err(error @ ObjectError::NoCopy) => (
+            Err(error @ (ObjectError::NoCopy | ObjectError::CannotCopy { .. })) => (
                 Outcome::Failed {
                     path: entry.path,
-                    error: error.to_string(),
+                    error: describe(&error),
                 },
                 0,
                 None,

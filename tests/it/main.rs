@@ -17,6 +17,7 @@ mod export;
 mod git_source;
 mod kill;
 mod lakefs;
+mod lakefs_export;
 mod layers;
 mod model;
 mod outside;

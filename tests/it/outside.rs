@@ -163,6 +163,31 @@ async fn a_bucket_of_another_store_is_found_out_by_one_copy_and_does_not_end_the
 }
 
 #[tokio::test]
+async fn an_object_that_is_gone_says_nothing_of_its_bucket() {
+    for way in [OutsideCopies::Tried, OutsideCopies::Only] {
+        let mut world = World::new(Kind::Managed);
+        world.config.outside_copies = way;
+        world.commit(FILES, "one");
+        // The one that is copied first is among them.
+        for number in 0..4 {
+            world.lake.foreign_delete(&key_of(text(number, "one").as_bytes()));
+            world.source.vanish(&path(number), u32::MAX);
+        }
+        let report = world.export().await;
+        let counts = report.counts;
+        assert_eq!((counts.copied, counts.put, counts.failed), (FILES - 4, 0, 4), "{way:?}");
+        // The source knows why, and the store does not.
+        for failure in &report.failures {
+            assert!(
+                failure.error.contains("changed while it was read"),
+                "{way:?}: {}",
+                failure.error
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_imported_object_that_changed_is_never_copied() {
     let world = World::new(Kind::Imported);
     world.commit(FILES, "one");

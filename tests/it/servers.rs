@@ -48,6 +48,12 @@ pub fn seaweedfs() -> &'static Server {
     shared(&SERVER, Recipe::SeaweedFs)
 }
 
+/// Another SeaweedFS, which knows nothing of the first.
+pub fn apart() -> &'static Server {
+    static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
+    shared(&SERVER, Recipe::SeaweedApart)
+}
+
 /// The Versity gateway over a plain folder; started by the first test that asks.
 pub fn versitygw() -> &'static Server {
     static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();

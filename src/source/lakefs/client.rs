@@ -403,6 +403,10 @@ impl LakeFsClient {
     /// Takes an answer whose body is wanted, and checks that it begins where it should.
     async fn begin(&self, ask: &Ask, response: Response) -> Result<Bytestream, Failure> {
         let response = self.good(ask, response).await?;
+        // No table is one; an object may well be.
+        if ask.kind == LakeFsRequest::GetTable && reply::is_page(&response) {
+            return Err(self.error(ask, Kind::WebPage).into());
+        }
         if let Some(from) = ask.from_byte {
             let range = response
                 .headers()

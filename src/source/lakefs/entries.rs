@@ -54,12 +54,25 @@ pub(super) fn entry_of(object: ObjectFacts<'_>) -> Entry {
 
 /// Names the bytes at an address. Those of an import are named by their checksum, too: where it lies they may be
 /// others tomorrow, and then lakeFS has to import them anew.
+///
+/// What was imported from a folder of the server is named by its checksum alone, there an MD5: the API tells another
+/// path of it than the commit does.
 fn address_id(address: &PhysicalAddress, checksum: &str) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(address.url.as_bytes());
-    if !address.inside_namespace {
-        hasher.update(b"\0").update(checksum.as_bytes());
-    }
+    match address.url.as_str() {
+        url if address.inside_namespace => hasher.update(url.as_bytes()),
+        url => {
+            let named = if url.starts_with(LOCAL_SCHEME) {
+                LOCAL_SCHEME
+            } else {
+                url
+            };
+            hasher
+                .update(named.as_bytes())
+                .update(b"\0")
+                .update(checksum.as_bytes())
+        }
+    };
     *hasher.finalize().as_bytes()
 }
 
@@ -196,6 +209,9 @@ mod tests {
         assert_eq!(id(true, "one"), id(true, "two"));
         assert_ne!(id(false, "one"), id(false, "two"));
         assert_ne!(id(true, "one"), id(false, "one"));
+        let id = |url| entry(url, false, "one").content.primary().unwrap();
+        assert_eq!(id("local:///srv/import/x"), id("local:///srv/block/srv/import/x"));
+        assert_ne!(id("s3://bkt/x"), id("s3://bkt/y"));
     }
 
     #[test]

@@ -31,11 +31,9 @@ impl Seen {
     /// A parameter of the query, decoded.
     pub(super) fn query(&self, name: &str) -> Option<String> {
         let url = reqwest::Url::parse(&format!("http://h{}", self.target)).unwrap();
-        let found = url
-            .query_pairs()
+        url.query_pairs()
             .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned());
-        found
+            .map(|(_, value)| value.into_owned())
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -137,6 +135,7 @@ pub(super) fn never(mut response: Response) -> Response {
     response
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "texts and values are given alike")]
 pub(super) fn json(status: u16, body: impl ToString) -> Response {
     typed(status, "application/json", body.to_string())
 }

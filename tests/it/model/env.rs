@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use lakesync::model::{Bucket, Change, CommitId, Entry, ObjectKey, Prefix, RelPath};
+use lakesync::model::{Bucket, Change, CommitId, Entry, ObjectKey, OriginObject, Prefix, RelPath};
 use lakesync::plan::is_own_file;
-use lakesync::source::memory::{ContentKind, MemoryFile, MemorySource, MemoryTree};
+use lakesync::source::memory::{ContentKind, MemoryFile, MemorySource, MemoryTree, OriginOf};
 use lakesync::source::{Body, EntryStream, Item, Source, SourceError, Stream};
-use lakesync::store::memory::MemoryStore;
+use lakesync::store::Capabilities;
+use lakesync::store::memory::{MemoryStore, Neighbour};
 
-use super::ops::{Case, Edit, Meddle, PATHS, content};
+use super::ops::{Case, Edit, Ids, Meddle, PATHS, content};
 
 /// How many more files a big tree has: a change of headers then writes more than settling looks at one by one.
 const FILLERS: u32 = 66;
@@ -63,16 +64,17 @@ pub struct EnvState {
 impl Env {
     pub fn new(case: &Case) -> Self {
         let store = MemoryStore::new("bucket".parse::<Bucket>().unwrap(), case.kind.capabilities());
-        let ids = if case.git_ids {
-            ContentKind::Git
-        } else {
-            ContentKind::Blake3
+        let source = MemorySource::new("memory:branch#main").with_changes(case.tells_changes);
+        let source = match case.ids {
+            Ids::Git => source.with_content(ContentKind::Git),
+            Ids::Blake3 => source.with_content(ContentKind::Blake3),
+            Ids::Address => source
+                .with_content(ContentKind::Address)
+                .with_origin(lake_beside(&store)),
         };
         Self {
             store,
-            source: MemorySource::new("memory:branch#main")
-                .with_content(ids)
-                .with_changes(case.tells_changes),
+            source,
             prefix: Prefix::new("out/"),
             is_flat: case.kind.is_flat(),
             is_big: case.is_big,
@@ -236,6 +238,27 @@ fn apply(tree: &mut Tree, edit: Edit) {
 fn put(tree: &mut Tree, path: RelPath, bytes: Bytes) {
     tree.retain(|other, _| !in_the_way(other, &path));
     tree.insert(path, bytes);
+}
+
+/// A bucket beside that of the export, in which all bytes of the source lie; some objects must have the etag that was
+/// noted, as imports must.
+fn lake_beside(store: &MemoryStore) -> OriginOf {
+    let lake: Bucket = "lake".parse().unwrap();
+    let objects = MemoryStore::new(lake.clone(), Capabilities::ALL);
+    store.set_neighbour(lake.clone(), Neighbour::Readable(objects.clone()));
+    Arc::new(move |path, bytes| {
+        let key = ObjectKey::new(blake3::hash(bytes).to_hex().as_str());
+        let etag = match objects.object(&key) {
+            Some(known) => known.meta.etag,
+            None => objects.foreign_put(&key, bytes.clone()),
+        };
+        let is_import = path.as_bytes().len().is_multiple_of(2);
+        Some(OriginObject {
+            bucket: lake.clone(),
+            key,
+            etag: is_import.then_some(etag),
+        })
+    })
 }
 
 /// A source that leaves a path and all below it out, as `--exclude` does.

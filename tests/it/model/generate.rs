@@ -1,6 +1,6 @@
 //! Makes a case of a seed, and a test of a case.
 
-use super::ops::{At, CONTENTS, Case, Change, Edit, Fault, FileTrouble, Kind, Meddle, Op, PATHS, Trouble};
+use super::ops::{At, CONTENTS, Case, Change, Edit, Fault, FileTrouble, Ids, Kind, Meddle, Op, PATHS, Trouble};
 
 /// A small generator of numbers: its cases are the same everywhere and for ever.
 pub struct Numbers(u64);
@@ -256,7 +256,11 @@ impl Case {
         Self {
             kind,
             tells_changes: numbers.chance(70),
-            git_ids: numbers.chance(50),
+            ids: match numbers.below(100) {
+                0..34 => Ids::Git,
+                34..67 => Ids::Blake3,
+                _ => Ids::Address,
+            },
             is_big: numbers.chance(8),
             ops,
         }
@@ -274,10 +278,10 @@ impl Case {
         let ops: Vec<String> = self.ops.iter().map(|op| format!("        {op:?},\n")).collect();
         format!(
             "#[test]\nfn regression_NAME() {{\n    check(&Case {{\n        kind: Kind::{:?},\n        \
-             tells_changes: {},\n        git_ids: {},\n        is_big: {},\n        ops: vec![\n{}        ],\n    }});\n}}",
+             tells_changes: {},\n        ids: Ids::{:?},\n        is_big: {},\n        ops: vec![\n{}        ],\n    }});\n}}",
             self.kind,
             self.tells_changes,
-            self.git_ids,
+            self.ids,
             self.is_big,
             ops.concat()
         )

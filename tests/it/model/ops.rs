@@ -227,14 +227,23 @@ impl Kind {
     }
 }
 
+/// The content ids of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    Git,
+    Blake3,
+    /// Addresses, as lakeFS has them; the store can copy the bytes from there.
+    Address,
+}
+
 /// A whole case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     pub kind: Kind,
     /// Whether the source tells changes, or only trees.
     pub tells_changes: bool,
-    /// Whether content ids are Git's, or BLAKE3's.
-    pub git_ids: bool,
+    /// What says that two contents are equal.
+    pub ids: Ids,
     /// Whether the tree is so big, and the store so slow, that listings pay and done records are written.
     pub is_big: bool,
     pub ops: Vec<Op>,

@@ -5,7 +5,7 @@ use super::ops::Edit::{Copy, Nothing, Put, Remove, Rename, Swap};
 use super::ops::Fault::{FailAfter, LostReply, Throttled};
 use super::ops::Op::{Advance, Commit, Config, Export, SetHead};
 use super::ops::Trouble::{Crash, CrashLate, Faults, None, Pause};
-use super::ops::{Case, Change, Kind};
+use super::ops::{Case, Change, Ids, Kind};
 use super::try_case;
 
 fn check(case: &Case) {
@@ -20,7 +20,7 @@ fn regression_a_probe_that_dies_leaves_no_upload() {
     check(&Case {
         kind: Kind::Flat,
         tells_changes: false,
-        git_ids: true,
+        ids: Ids::Git,
         is_big: false,
         ops: vec![Export(Crash {
             at: Call(27),
@@ -36,7 +36,7 @@ fn regression_a_probe_whose_reply_was_lost_leaves_no_upload() {
     check(&Case {
         kind: Kind::Full,
         tells_changes: true,
-        git_ids: true,
+        ids: Ids::Git,
         is_big: false,
         ops: vec![Export(Faults {
             at: Call(17),
@@ -62,7 +62,7 @@ fn regression_an_exporter_that_slept_says_that_it_lost() {
         check(&Case {
             kind: Kind::Full,
             tells_changes: true,
-            git_ids: true,
+            ids: Ids::Git,
             is_big: false,
             ops,
         });
@@ -75,7 +75,7 @@ fn regression_logs_are_deleted_last_file_first() {
     check(&Case {
         kind: Kind::Flat,
         tells_changes: true,
-        git_ids: true,
+        ids: Ids::Git,
         is_big: false,
         ops: vec![Commit([Put(9, 5), Put(10, 4), Nothing]), Export(None), SetHead(0)],
     });
@@ -87,7 +87,7 @@ fn regression_a_write_that_failed_and_was_done_is_known_again() {
     check(&Case {
         kind: Kind::NoBatches,
         tells_changes: true,
-        git_ids: false,
+        ids: Ids::Blake3,
         is_big: false,
         ops: vec![
             Commit([Put(8, 4), Put(5, 1), Nothing]),
@@ -106,7 +106,7 @@ fn regression_a_dirty_root_may_land_late() {
     check(&Case {
         kind: Kind::Full,
         tells_changes: false,
-        git_ids: true,
+        ids: Ids::Git,
         is_big: false,
         ops: vec![
             Commit([Rename(9, 11), Nothing, Nothing]),
@@ -131,7 +131,7 @@ fn regression_headers_of_a_dead_run_are_seen() {
             check(&Case {
                 kind: Kind::Flat,
                 tells_changes: true,
-                git_ids: true,
+                ids: Ids::Git,
                 is_big,
                 ops: vec![
                     Config(Change::CacheControl(1)),
@@ -155,7 +155,7 @@ fn regression_a_failed_run_leaves_no_upload() {
     check(&Case {
         kind: Kind::Full,
         tells_changes: false,
-        git_ids: false,
+        ids: Ids::Blake3,
         is_big: false,
         ops: vec![
             Config(Change::SmallParts(true)),
@@ -176,7 +176,7 @@ fn regression_an_upload_that_could_not_be_aborted_is_aborted_later() {
     check(&Case {
         kind: Kind::Unguarded,
         tells_changes: true,
-        git_ids: true,
+        ids: Ids::Git,
         is_big: false,
         ops: vec![
             Config(Change::SmallParts(true)),
@@ -197,7 +197,7 @@ fn regression_two_writes_may_clear_the_same_way() {
     check(&Case {
         kind: Kind::Flat,
         tells_changes: true,
-        git_ids: false,
+        ids: Ids::Blake3,
         is_big: false,
         ops: vec![
             Commit([Copy(1, 3), Swap(1, 1), Nothing]),

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::env::{Env, Selected, Shared, path};
 use super::judge::Judge;
-use super::ops::{Case, Change, Edit, FileTrouble, Op, Trouble};
+use super::ops::{Case, Change, Edit, FileTrouble, Ids, Op, Trouble};
 use super::wire::{STEPS, Script, Wire};
 use crate::causes::with_causes;
 
@@ -63,6 +63,7 @@ pub struct World {
     pub env: Shared,
     pub asked: Asked,
     pub tally: Tally,
+    ids: Ids,
     judge: Judge,
     exporters: u32,
     skew: Duration,
@@ -85,6 +86,7 @@ impl World {
             allows_all || name.starts_with("_lakesync/") || name.starts_with("_STATUS_")
         });
         Self {
+            ids: case.ids,
             judge: Judge::new(env.clone(), case),
             env,
             asked: Asked {
@@ -124,6 +126,8 @@ impl World {
     fn trouble(&self, path: &RelPath, trouble: FileTrouble, times: u32) {
         let source = &self.env.source;
         match trouble {
+            // An address names bytes that are written once.
+            FileTrouble::OtherBytes if self.ids == Ids::Address => return,
             FileTrouble::OtherBytes => source.alter(path, times),
             FileTrouble::Changes => source.change_while_read(path, times),
             FileTrouble::Vanishes => source.vanish(path, times),

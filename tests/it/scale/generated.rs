@@ -119,12 +119,30 @@ impl Source for Generated {
 /// A bucket whose ledger says that `old` is exported; of the objects only those that differ are there, since
 /// nothing else of them is ever asked for.
 pub async fn exported(source: &Generated) -> MemoryStore {
+    let store = empty();
+    let exporter = exporter(source.clone(), &store);
+    let old = CommitId::new("old");
+    for number in (0..source.files).filter(|number| source.is_changed(*number)) {
+        let entry = source.entry(number, &old);
+        let key = exporter.config.export_path.prefix.key(&entry.path).unwrap();
+        let put = Put::new(source.bytes(number, &old), Condition::Absent);
+        store.put(&key, put).await.unwrap();
+    }
+    write_ledger(&exporter, &store, old).await;
+    store
+}
+
+/// A bucket that holds nothing and lets everything be written.
+pub fn empty() -> MemoryStore {
     let store = MemoryStore::new("bucket".parse().unwrap(), Capabilities::ALL);
     store.allow_unconditional(|_| true);
-    let exporter = exporter(source.clone(), &store);
+    store
+}
+
+/// Makes the ledger say that `commit` is exported, whatever objects there are.
+pub async fn write_ledger(exporter: &Exporter, store: &MemoryStore, commit: CommitId) {
     let shared: Arc<dyn Store> = Arc::new(store.clone());
     let folder = LedgerFolder::of(&exporter.config.export_path.prefix);
-    let old = CommitId::new("old");
     let mut writer = RangeWriter::new(
         shared.clone(),
         folder.clone(),
@@ -132,17 +150,18 @@ pub async fn exported(source: &Generated) -> MemoryStore {
         Checksum::None,
         record_bytes,
     );
-    for number in 0..source.files {
-        let entry = source.entry(number, &old);
-        let mut etag = ETag::new(&format!("{number:032x}"));
-        if source.is_changed(number) {
-            let key = exporter.config.export_path.prefix.key(&entry.path).unwrap();
-            etag = store
-                .put(&key, Put::new(source.bytes(number, &old), Condition::Absent))
-                .await
-                .unwrap()
-                .etag;
-        }
+    let mut entries = exporter.source.tree(&commit).await.unwrap();
+    let mut number = 0;
+    while let Some(item) = entries.next().await.unwrap() {
+        let Item::Entry(entry) = item else {
+            panic!("the tree is whole")
+        };
+        let key = exporter.config.export_path.prefix.key(&entry.path).unwrap();
+        let etag = match store.object(&key) {
+            Some(object) => object.meta.etag,
+            None => ETag::new(&format!("{number:032x}")),
+        };
+        number += 1;
         let headers = exporter.config.headers.entry_digest(&entry);
         let (path, size, content) = (entry.path, entry.size, entry.content);
         writer
@@ -160,8 +179,8 @@ pub async fn exported(source: &Generated) -> MemoryStore {
     let root = Root {
         generation: 1,
         export_path: exporter.config.export_path.clone(),
-        source: source.name().to_owned(),
-        commit: Some(old),
+        source: exporter.source.name().to_owned(),
+        commit: Some(commit),
         fingerprint: exporter.fingerprint(),
         store: Capabilities::ALL,
         status: StatusPlace {
@@ -173,13 +192,12 @@ pub async fn exported(source: &Generated) -> MemoryStore {
         state: State::Clean,
         unsettled: Vec::new(),
     };
-    swap_root(&store, &folder, &root, None).await.unwrap();
+    swap_root(store, &folder, &root, None).await.unwrap();
     store.clear_log();
-    store
 }
 
 /// An exporter to the bucket.
-pub fn exporter(source: Generated, store: &MemoryStore) -> Exporter {
+pub fn exporter(source: impl Source + 'static, store: &MemoryStore) -> Exporter {
     let config = ExportConfig {
         status_records: StatusRecords::Changed,
         ..testing::config(&"s3://bucket/out/".parse().unwrap())

@@ -16,6 +16,8 @@ pub const REGION: &str = "us-east-1";
 pub enum Recipe {
     /// `weed server`, all parts in one process.
     SeaweedFs,
+    /// The same once more, for what lies on another store.
+    SeaweedApart,
     /// `versitygw posix`.
     VersityGw,
 }
@@ -25,6 +27,7 @@ impl Recipe {
     pub fn name(self) -> &'static str {
         match self {
             Self::SeaweedFs => "seaweedfs",
+            Self::SeaweedApart => "seaweedfs-apart",
             Self::VersityGw => "versitygw",
         }
     }
@@ -32,7 +35,7 @@ impl Recipe {
     /// How many ports it takes; SeaweedFS also takes each plus 10,000.
     pub fn port_count(self) -> usize {
         match self {
-            Self::SeaweedFs => 4,
+            Self::SeaweedFs | Self::SeaweedApart => 4,
             Self::VersityGw => 1,
         }
     }
@@ -42,7 +45,7 @@ impl Recipe {
         let home = std::env::var_os("LAKESYNC_TEST_SERVERS")
             .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".servers"), PathBuf::from);
         let program = match self {
-            Self::SeaweedFs => home.join("venv/bin/weed"),
+            Self::SeaweedFs | Self::SeaweedApart => home.join("venv/bin/weed"),
             Self::VersityGw => home.join("bin/versitygw"),
         };
         if program.is_file() {
@@ -61,7 +64,7 @@ impl Recipe {
         fs::create_dir_all(&data)?;
         let data = data.display();
         let line = match self {
-            Self::SeaweedFs => {
+            Self::SeaweedFs | Self::SeaweedApart => {
                 let config = folder.join("s3.json");
                 fs::write(&config, identities())?;
                 let [s3, master, volume, filer] = *ports else {

@@ -65,7 +65,7 @@ fn builder(config: &LakeFsConfig, trust: ClientConfig) -> Result<ClientBuilder, 
         // Without this the environment would be asked.
         .no_proxy();
     let network = &config.network;
-    let makers: [(_, _, fn(String) -> reqwest::Result<Proxy>); 2] = [
+    let makers: [(_, _, ProxyMaker); 2] = [
         (&network.https_proxy, "HTTPS_PROXY", Proxy::https),
         (&network.http_proxy, "HTTP_PROXY", Proxy::http),
     ];
@@ -89,6 +89,9 @@ fn builder(config: &LakeFsConfig, trust: ClientConfig) -> Result<ClientBuilder, 
     }
     Ok(builder)
 }
+
+/// Makes a proxy of its URL.
+type ProxyMaker = fn(String) -> reqwest::Result<Proxy>;
 
 /// The system's certificates, and those of the bundle. An odd one does not spoil the others.
 fn trust(network: &LakeFsNetwork) -> Result<ClientConfig, LakeFsConfigError> {

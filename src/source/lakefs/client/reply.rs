@@ -52,7 +52,7 @@ impl LakeFsClient {
             return Err(self.error(ask, Kind::Redirected { host }).into());
         }
         let retry_after = retry_after(&response);
-        let is_page = has_type(&response, "text/html");
+        let is_page = is_page(&response);
         // What cannot be read of an error does not matter beside the error.
         let body = self.whole(ask, response, MOST_ERROR_BYTES).await.ok().flatten();
         let body = body.unwrap_or_default();
@@ -143,6 +143,11 @@ pub(super) fn location(response: &Response) -> Option<Url> {
 
 fn is_json(response: &Response) -> bool {
     has_type(response, "application/json")
+}
+
+/// Whether an answer is a page for people.
+pub(super) fn is_page(response: &Response) -> bool {
+    has_type(response, "text/html")
 }
 
 fn has_type(response: &Response, wanted: &str) -> bool {

@@ -86,7 +86,8 @@ impl Core {
         let content_type = ask.header("content-type").unwrap_or("application/octet-stream");
         let metadata = ask.headers.iter().filter_map(|(name, value)| {
             let name = name.as_str().strip_prefix("x-lakefs-meta-")?;
-            Some((name.to_owned(), value.to_str().ok()?.to_owned()))
+            // Bytes are kept as they came, as they are by the real one.
+            Some((name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         });
         let mut metadata: Vec<(String, String)> = metadata.collect();
         let order = &scripted.metadata_order;
