@@ -10,6 +10,7 @@ mod attempt;
 mod buckets;
 mod compare;
 mod config;
+pub mod continuous;
 mod error;
 mod finish;
 mod journal;
@@ -44,6 +45,7 @@ use crate::source::Source;
 use crate::store::{Limiter, RequestCounts, RetryConfig, Store};
 
 /// Everything that runs on one export path share.
+#[derive(Clone)]
 pub struct Exporter {
     /// The branch.
     pub source: Arc<dyn Source>,

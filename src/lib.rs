@@ -6,10 +6,12 @@
 //! head ─▶ source ─▶ tree / changes ─┐
 //!                                   ├─▶ plan ─▶ transfer ─▶ ledger ─▶ status
 //! export path's ledger ─────────────┘
+//! watch wakes the same run again and again
 //! ```
 
 pub mod model;
 pub mod progress;
+pub mod wake;
 pub mod clock;
 pub mod switches;
 pub mod limits;
