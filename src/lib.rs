@@ -24,4 +24,6 @@ pub mod plan;
 pub mod transfer;
 pub mod status;
 pub mod export;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod cli;

@@ -11,7 +11,6 @@
 
 mod definition;
 mod event;
-mod history;
 mod http;
 mod hub;
 mod keeper;
@@ -21,7 +20,6 @@ mod name;
 mod open;
 mod records;
 mod registry;
-mod repositories;
 mod secret;
 mod view;
 
@@ -30,7 +28,7 @@ pub use http::{Access, HttpConfig, ListenError, Server};
 pub use hub::{Hub, HubKey};
 pub use keeper::{KeepError, Keeper, KeeperConfig};
 pub use name::{ExportName, ExportNameError};
-pub use open::{Facts, Open, OpenWords, Opened, Repository};
+pub use open::{Facts, Open, Opened, Parts};
 pub use registry::{Registry, RegistryError, Stamp};
 pub use secret::{SecretError, Secrets};
 pub use view::{Difference, ExportRequest, ExportView, ProgressView, RunView, StateView};
