@@ -24,6 +24,7 @@ pub mod plan;
 pub mod transfer;
 pub mod status;
 pub mod export;
+pub mod watch;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod cli;

@@ -1,6 +1,6 @@
 //! A signal that says "look again": many wakes before somebody looks count as one, and none is lost.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
@@ -20,6 +20,40 @@ impl Wake {
     /// Waits until the signal is set, and takes it. Dropped before it is done, it takes nothing.
     pub async fn woken(&self) {
         self.0.notified().await;
+    }
+}
+
+/// All who wait for news of one branch; a clone is the same group. A signal that nobody holds any more falls out.
+#[derive(Clone, Debug, Default)]
+pub struct Wakes(Arc<Mutex<Vec<Weak<Notify>>>>);
+
+impl Wakes {
+    /// Lets one more be woken.
+    pub fn join(&self, wake: &Wake) {
+        self.lock().push(Arc::downgrade(&wake.0));
+    }
+
+    /// Sets all signals.
+    pub fn wake(&self) {
+        self.lock().retain(|waiting| match waiting.upgrade() {
+            Some(notify) => {
+                notify.notify_one();
+                true
+            }
+            None => false,
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Notify>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<&Wake> for Wakes {
+    fn from(wake: &Wake) -> Self {
+        let wakes = Self::default();
+        wakes.join(wake);
+        wakes
     }
 }
 
@@ -61,6 +95,19 @@ mod tests {
         wake.wake();
         drop(wake.woken());
         assert!(is_set(&wake).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_of_a_group_are_woken_and_who_has_gone_is_forgotten() {
+        let (first, second) = (Wake::default(), Wake::default());
+        let wakes = Wakes::from(&first);
+        wakes.clone().join(&second);
+        wakes.wake();
+        assert!(is_set(&first).await && is_set(&second).await);
+        drop(first);
+        wakes.wake();
+        assert_eq!(wakes.lock().len(), 1);
+        assert!(is_set(&second).await);
     }
 
     #[tokio::test]

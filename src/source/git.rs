@@ -122,6 +122,13 @@ impl GitSource {
         self.inner.target.is_branch()
     }
 
+    /// The folder of this worktree and the one that all worktrees share: where refs are kept.
+    pub fn folders(&self) -> (PathBuf, PathBuf) {
+        let reader = self.inner.readers.take();
+        let repository = reader.repository();
+        (repository.git_dir().to_owned(), repository.common_dir().to_owned())
+    }
+
     /// Walks the two trees on a thread of its own; `from` of `None` stands for an empty tree.
     fn stream<T: Said>(&self, from: Option<&CommitId>, to: &CommitId) -> Result<Stream<Item<T>>, SourceError> {
         let (sink, stream) = super::channel();
