@@ -1,12 +1,10 @@
 //! One watch for all exports of one branch: what it sees wakes each of them.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::task::AbortHandle;
-
-use crate::wake::Wake;
+use crate::wake::{Wake, Wakes};
 
 /// What is watched, as a text that is equal for equal things.
 pub type HubKey = String;
@@ -14,98 +12,55 @@ pub type HubKey = String;
 /// The watches of a process.
 #[derive(Default)]
 pub struct Hub {
-    watches: Mutex<HashMap<HubKey, Weak<Shared>>>,
+    watches: Mutex<HashMap<HubKey, Weak<Watched>>>,
 }
 
-/// A watch that wakes many.
-struct Shared {
-    members: Arc<Mutex<Members>>,
-    task: AbortHandle,
+/// A watch, and all whom it wakes.
+struct Watched {
+    wakes: Wakes,
     _watch: Box<dyn Any + Send + Sync>,
 }
 
-#[derive(Default)]
-struct Members {
-    next: u64,
-    wakes: BTreeMap<u64, Wake>,
-}
-
-/// One export's part in a watch, given up when dropped; with the last one the watch ends.
+/// One export's part in a watch; the watch ends with the last one.
 pub struct Membership {
-    shared: Arc<Shared>,
-    id: u64,
+    _watched: Arc<Watched>,
 }
 
 impl Hub {
-    /// Has a wake set by the watch of `key`, which is started where nobody has it yet. Inside of a runtime.
+    /// Has a wake set by the watch of `key`, which is started where nobody has it yet.
     ///
     /// # Errors
     /// Gives what `start` gives.
     pub fn join<W: Send + Sync + 'static, E>(
         &self,
         key: HubKey,
-        wake: Wake,
-        start: impl FnOnce(Wake) -> Result<W, E>,
+        wake: &Wake,
+        start: impl FnOnce(Wakes) -> Result<W, E>,
     ) -> Result<Membership, E> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = watches.get(&key).and_then(Weak::upgrade) {
-            return Ok(shared.join(wake));
+        if let Some(watched) = watches.get(&key).and_then(Weak::upgrade) {
+            watched.wakes.join(wake);
+            return Ok(Membership { _watched: watched });
         }
-        let seen = Wake::default();
-        let watch = start(seen.clone())?;
-        let members = Arc::<Mutex<Members>>::default();
-        let task = tokio::spawn({
-            let members = Arc::clone(&members);
-            async move {
-                loop {
-                    seen.woken().await;
-                    members.lock().unwrap_or_else(PoisonError::into_inner).wakes.values().for_each(Wake::wake);
-                }
-            }
+        let wakes = Wakes::from(wake);
+        let watched = Arc::new(Watched {
+            wakes: wakes.clone(),
+            _watch: Box::new(start(wakes)?),
         });
-        let shared = Arc::new(Shared {
-            members,
-            task: task.abort_handle(),
-            _watch: Box::new(watch),
-        });
-        watches.retain(|_, shared| shared.strong_count() > 0);
-        watches.insert(key, Arc::downgrade(&shared));
-        Ok(shared.join(wake))
+        watches.retain(|_, watched| watched.strong_count() > 0);
+        watches.insert(key, Arc::downgrade(&watched));
+        Ok(Membership { _watched: watched })
     }
 
     /// How many watches there are.
     pub fn len(&self) -> usize {
         let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        watches.values().filter(|shared| shared.strong_count() > 0).count()
+        watches.values().filter(|watched| watched.strong_count() > 0).count()
     }
 
     /// Whether nothing is watched.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-impl Shared {
-    fn join(self: Arc<Self>, wake: Wake) -> Membership {
-        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = members.next;
-        members.next += 1;
-        members.wakes.insert(id, wake);
-        drop(members);
-        Membership { shared: self, id }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        let mut members = self.shared.members.lock().unwrap_or_else(PoisonError::into_inner);
-        members.wakes.remove(&self.id);
     }
 }
 
@@ -124,7 +79,7 @@ mod tests {
         let seen = Mutex::new(None);
         for _ in 0..1_000 {
             let wake = Wake::default();
-            let member = hub.join("git:/x".to_owned(), wake.clone(), |inner| {
+            let member = hub.join("git:/x".to_owned(), &wake, |inner| {
                 started.fetch_add(1, Ordering::Relaxed);
                 *seen.lock().unwrap() = Some(inner);
                 Ok::<_, Infallible>(())
@@ -144,7 +99,7 @@ mod tests {
         let alive = Arc::new(());
         let join = || {
             let watch = Arc::clone(&alive);
-            hub.join("k".to_owned(), Wake::default(), |_| Ok::<_, Infallible>(watch)).unwrap()
+            hub.join("k".to_owned(), &Wake::default(), |_| Ok::<_, Infallible>(watch)).unwrap()
         };
         let (first, second) = (join(), join());
         drop(first);
@@ -158,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn a_watch_that_does_not_start_leaves_nothing() {
         let hub = Hub::default();
-        assert!(hub.join("k".to_owned(), Wake::default(), |_| Err::<(), _>("no")).is_err());
+        assert!(hub.join("k".to_owned(), &Wake::default(), |_| Err::<(), _>("no")).is_err());
         assert!(hub.is_empty());
     }
 }

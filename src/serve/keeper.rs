@@ -18,7 +18,7 @@ use tokio::sync::{Mutex as TurnMutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::hold::{Hold, Plan, Standing};
+use self::hold::{Hold, Standing};
 use super::definition::{Complaint, Definition, ONLY_FROM_FILES, Options, with_enabled};
 use super::event::Events;
 use super::hub::Hub;
