@@ -238,7 +238,7 @@ function arrangeSoon() {
 function route() {
   let name = null;
   try { name = decodeURIComponent(location.hash.slice(1)) || null; } catch { name = null; }
-  const view = name === "main" ? null : exportsByName.get(name);
+  const view = exportsByName.get(name);
   $("list").hidden = !!view;
   $("detail").hidden = !view;
   document.title = view ? view.name + " – lakesync" : "lakesync";
@@ -414,6 +414,8 @@ async function stayConnected() {
 }
 
 addEventListener("hashchange", route);
+// The part behind the hash names an export, and one may be called "main".
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });
 $("search").addEventListener("input", arrange);
 setInterval(() => {
   for (const [name, card] of cards) if (!card.root.hidden) fillClock(card, exportsByName.get(name));
