@@ -10,6 +10,7 @@
 mod args;
 mod completions;
 mod config;
+mod continuous;
 #[cfg(test)]
 mod docs;
 mod doctor;
@@ -26,9 +27,11 @@ mod ledger;
 mod logs;
 mod ls;
 mod man;
+mod opened;
 mod origins;
 mod place;
 mod progress;
+mod service;
 mod signals;
 mod status;
 mod summary;
@@ -44,7 +47,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, FromArgMatches as _};
 
-use args::{Cli, CommandArgs, LedgerAction, RepoAction};
+use args::{Cli, CommandArgs, ExportArgs, LedgerAction, RepoAction};
 use error::CliError;
 use exit::Exit;
 use job::ExportJob;
@@ -87,8 +90,7 @@ impl Invocation {
             Some("completions" | "man") => Layers::default(),
             _ => Layers::read(&command, config, &world).map_err(|error| refuse(settings, &error.into()))?,
         };
-        let read = layers.apply(command).try_get_matches_from(&world.words);
-        let read = read.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+        let read = with_layers(command, &layers, &world);
         let (cli, matches) = read.map_err(|error| refuse(settings, &error.into()))?;
         settings = in_the_way_of(&matches, settings);
         let ui = Ui::start(settings).map_err(|_| no_threads())?;
@@ -130,6 +132,10 @@ impl Invocation {
         logs::start(cli.common.log.as_deref(), &ui, &world)?;
         let signals = Signals::listen(&ui).map_err(CliError::Runtime)?;
         match cli.command {
+            CommandArgs::Export(args) if args.continuous.continuous => {
+                let again = || export_again(&world);
+                Box::pin(continuous::cmd_continuous(&ui, *args, &world, &signals, again)).await
+            }
             CommandArgs::Export(args) => {
                 let job = ExportJob::of_source(&args.source, &args.flags, &world)?;
                 Box::pin(export::cmd_export(&ui, job, &signals)).await
@@ -151,6 +157,24 @@ impl Invocation {
             CommandArgs::Completions(args) => completions::cmd_completions(&ui, &args),
             CommandArgs::Man(args) => man::cmd_man(&ui, &args, &world),
         }
+    }
+}
+
+/// Reads the words on top of the layers below them.
+fn with_layers(command: clap::Command, layers: &Layers, world: &World) -> Result<(Cli, ArgMatches), clap::Error> {
+    let matches = layers.apply(command).try_get_matches_from(&world.words)?;
+    Ok((Cli::from_arg_matches(&matches)?, matches))
+}
+
+/// Reads words, environment and file of an export once more; the file may say something else by now.
+fn export_again(world: &World) -> Result<ExportArgs, CliError> {
+    let command = Cli::plain_command();
+    let typed = command.clone().try_get_matches_from(&world.words)?;
+    let config = typed.get_one::<PathBuf>("config").map(PathBuf::as_path);
+    let layers = Layers::read(&command, config, world)?;
+    match with_layers(command, &layers, world)?.0.command {
+        CommandArgs::Export(args) => Ok(*args),
+        _ => unreachable!("the words are those of an export"),
     }
 }
 

@@ -13,6 +13,7 @@ mod config;
 pub mod continuous;
 mod error;
 mod finish;
+mod hooks;
 mod journal;
 mod known;
 mod look;
@@ -29,6 +30,7 @@ pub mod testing;
 pub use buckets::{BucketError, Buckets};
 pub use config::{ExportConfig, Guards, LeasePolicy, MaxDelete, StatusRecords};
 pub use error::{ExportError, Refusal};
+pub use hooks::{HOOK_VARIABLES, Hook, HookEnd, HookReport, Hooks};
 pub use rebuild::{Rebuild, Rebuilt, rebuild};
 pub use report::{Counts, Failure, Outcome, Report};
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use super::flags::{
-    CacheArgs, CommonArgs, ExportFlags, LakeFsArgs, LeaseArgs, SelectArgs, StoreArgs, TargetArgs, TransferArgs,
-    VerifyLevel,
+    CacheArgs, CommonArgs, ContinuousArgs, ExportFlags, LakeFsArgs, LeaseArgs, SelectArgs, StoreArgs, TargetArgs,
+    TransferArgs, VerifyLevel,
 };
 
 // One line for each paragraph: it is broken to the width of the terminal.
@@ -57,7 +57,7 @@ pub enum CommandArgs {
     Man(ManArgs),
 }
 
-/// Bring an export path to the head of a branch, once
+/// Bring an export path to the head of a branch, once or continuously
 ///
 /// Only what differs from the last export is sent. Objects that lakesync did not write are neither changed nor
 /// deleted. A run that was killed at any point is mended by the next one.
@@ -67,10 +67,13 @@ Examples:
   lakesync export lakefs://repo/main --export-path s3://bucket/data/
   lakesync export . --export-path s3://bucket/site/
   lakesync export git:/srv/data.git --branch main --export-path s3://bucket/data/ --max-delete 10%
-  lakesync export dir:/srv/www --exclude '*.tmp' --export-path s3://bucket/www/ --dry-run")]
+  lakesync export dir:/srv/www --exclude '*.tmp' --export-path s3://bucket/www/ --dry-run
+  lakesync export . --export-path s3://bucket/site/ --continuous")]
 pub struct ExportArgs {
     #[command(flatten)]
     pub source: SourceArgs,
+    #[command(flatten)]
+    pub continuous: ContinuousArgs,
     #[command(flatten)]
     pub flags: ExportFlags,
 }
@@ -226,6 +229,8 @@ pub struct LedgerRebuildArgs {
 pub struct ConfigArgs {
     #[command(flatten)]
     pub source: SourceArgs,
+    #[command(flatten)]
+    pub continuous: ContinuousArgs,
     #[command(flatten)]
     pub flags: ExportFlags,
 }

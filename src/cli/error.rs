@@ -13,6 +13,7 @@ use crate::source::lakefs::LakeFsConfigError;
 use crate::source::{FilterError, SourceError};
 use crate::status::StatusError;
 use crate::store::{S3ConfigError, StoreError};
+use crate::watch::WatchError;
 
 /// What ends a command.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,9 @@ pub enum CliError {
     /// How lakeFS is reached.
     #[error(transparent)]
     LakeFsConfig(#[from] LakeFsConfigError),
+    /// Nothing could be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// `--log`.
     #[error(transparent)]
     Log(#[from] FilterTextError),
@@ -141,6 +145,7 @@ impl CliError {
             | Self::LakeFs(_)
             | Self::LakeFsConfig(_)
             | Self::Log(_)
+            | Self::Watch(_)
             | Self::NoSuchPage { .. }
             | Self::Write { .. }
             | Self::Runtime(_)

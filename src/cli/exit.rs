@@ -91,7 +91,7 @@ impl From<&CliError> for Exit {
             CliError::Ledger(error) => error.into(),
             CliError::Status(error) => error.as_ref().into(),
             CliError::Export(error) => error.as_ref().into(),
-            CliError::Write { .. } | CliError::Runtime(_) => Self::Failed,
+            CliError::Write { .. } | CliError::Runtime(_) | CliError::Watch(_) => Self::Failed,
             CliError::Closed => Self::Done,
             CliError::Interrupted(signal) => Self::Interrupted(*signal),
         }
@@ -199,6 +199,7 @@ impl From<&Refusal> for Exit {
             | Refusal::StatusMoved { .. }
             | Refusal::StatusTaken { .. }
             | Refusal::StatusInside { .. }
+            | Refusal::Hook { .. }
             | Refusal::Unguarded { .. } => Self::Refused,
         }
     }

@@ -21,7 +21,8 @@ pub async fn cmd_export(ui: &Ui, job: ExportJob, signals: &Signals) -> Result<Ex
     let counts = Arc::new(RequestCounts::default());
     let export_path = job.config.export_path.clone();
     let dry_run = job.dry_run;
-    let exporter = wire::exporter(ui, job, reporter.clone(), Arc::clone(&counts)).await?;
+    let source = wire::open_exported(ui, &job).await?.source();
+    let exporter = wire::exporter(source, job, reporter.clone(), Arc::clone(&counts)).await?;
     if dry_run {
         let plan = signals.at_once(Box::pin(async { Ok(exporter.dry_run().await?) })).await;
         reporter.end();

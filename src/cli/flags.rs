@@ -3,11 +3,13 @@
 //! What stands here is what was typed. `job.rs` says what it means.
 
 mod choices;
+mod continuous;
 mod lakefs;
 mod store;
 
 pub use choices::{Addressing, ChecksumChoice, LeaseChoice, LfsChoice, ListingChoice, OddKeysChoice, Preserve};
 pub use choices::{RecordsChoice, SkipOrError, SymlinkChoice, TransferChoice, VerifyLevel};
+pub use continuous::{ContinuousArgs, HookArgs};
 pub use lakefs::{LakeFsArgs, SourceBytesArgs};
 pub use store::{ObjectArgs, StoreArgs};
 
@@ -202,6 +204,8 @@ pub struct ExportFlags {
     pub lease: LeaseArgs,
     #[command(flatten)]
     pub status_file: StatusFileArgs,
+    #[command(flatten)]
+    pub hook: HookArgs,
     #[command(flatten)]
     pub lakefs: LakeFsArgs,
     #[command(flatten)]

@@ -115,6 +115,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, HumanError> {
     }
 }
 
+/// Reads a time between two looks, or the limit of a command: as often as ten times a second, as rarely as once a day.
+pub fn parse_interval(text: &str) -> Result<Duration, HumanError> {
+    let bounds = (Duration::from_millis(100), Duration::from_secs(86_400));
+    within(parse_duration(text)?, bounds.0, bounds.1, |time| show_duration(*time))
+}
+
 /// Reads `--lease-ttl`: under 10 s one slow request would lose the lease, over 1 h a dead run blocks for too long.
 pub fn parse_lease_ttl(text: &str) -> Result<Duration, HumanError> {
     let bounds = (Duration::from_secs(10), Duration::from_secs(3_600));

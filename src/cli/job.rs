@@ -14,7 +14,7 @@ use super::lakefs;
 use super::place::{self, Found, Place};
 use super::world::World;
 use crate::disk_cache::DiskCacheConfig;
-use crate::export::{ExportConfig, Guards, LeasePolicy, StatusRecords};
+use crate::export::{ExportConfig, Guards, Hooks, LeasePolicy, StatusRecords};
 use crate::model::S3Url;
 use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::source::Filter;
@@ -39,6 +39,17 @@ pub enum JobError {
         /// The flag.
         action: &'static str,
     },
+    /// `--continuous` of what does not move.
+    #[error(
+        "{name}: no branch, so there is nothing to follow (a tag, a commit or a detached HEAD); name one with --branch, or leave --continuous out"
+    )]
+    NotABranch {
+        /// The source.
+        name: String,
+    },
+    /// `--continuous` of what does nothing.
+    #[error("--dry-run shows what one run would do; leave --continuous out")]
+    DryContinuous,
     /// Status files among our own state.
     #[error("{flag} {url}: lies inside _lakesync/, where lakesync keeps its own state; choose another")]
     InsideState {
@@ -350,6 +361,11 @@ fn config(
             adopt: flags.guard.adopt,
             overwrite: flags.guard.overwrite,
             move_status: flags.guard.move_status,
+        },
+        hooks: Hooks {
+            before: flags.hook.before_export.clone(),
+            after: flags.hook.after_export.clone(),
+            timeout: flags.hook.hook_timeout,
         },
         odd_keys: match flags.guard.odd_keys {
             OddKeysChoice::Error => OddKeys::Error,

@@ -11,7 +11,6 @@ use super::lakectl::{self, Lakectl, LakectlError, Told};
 use super::layers::Origin;
 use super::world::World;
 use crate::disk_cache::DiskCacheConfig;
-use crate::source::Source;
 use crate::source::lakefs::{
     self, EndpointError, LakeFsClient, LakeFsConfig, LakeFsKeys, LakeFsNetwork, LakeFsRetryConfig, LakeFsSource,
     LakeFsSourceConfig, LakeFsUri, OriginRead,
@@ -237,7 +236,7 @@ pub async fn open(
     place: LakeFsUri,
     job: SourceJob,
     direct: Option<Arc<dyn OriginRead>>,
-) -> Result<Arc<dyn Source>, CliError> {
+) -> Result<LakeFsSource, CliError> {
     let config = job
         .lakefs
         .expect("a job whose place is in lakeFS knows how it is reached");
@@ -258,7 +257,7 @@ pub async fn open(
         },
         ..LakeFsSourceConfig::new(place.repository)
     };
-    Ok(Arc::new(LakeFsSource::open(client, config).await?))
+    Ok(LakeFsSource::open(client, config).await?)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use clap::{Arg, ArgAction, Command};
 
 use super::lakefs::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use super::world::World;
+use crate::export::HOOK_VARIABLES;
 
 /// What every variable of ours begins with.
 const VARIABLE_PREFIX: &str = "LAKESYNC_";
@@ -23,6 +24,11 @@ const NOT_LAYERED: [&str; 8] = ["help", "version", "once", "start", "stop", "she
 
 /// Variables of ours that are no flags: what stands on a command line or in a file is read by others.
 const SECRET_VARIABLES: [&str; 2] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY];
+
+/// Whether a variable is what a hook of ours was told, which only means something to the hook.
+fn is_of_hook(name: &str, world: &World) -> bool {
+    world.variable("LAKESYNC_HOOK").is_some() && HOOK_VARIABLES.contains(&name)
+}
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +162,7 @@ impl Layers {
             let Some(name) = name.to_str().filter(|name| name.starts_with(VARIABLE_PREFIX)) else {
                 continue;
             };
-            if SECRET_VARIABLES.contains(&name) {
+            if SECRET_VARIABLES.contains(&name) || is_of_hook(name, world) {
                 continue;
             }
             let id = name[VARIABLE_PREFIX.len()..].to_ascii_lowercase();

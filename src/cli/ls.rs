@@ -8,11 +8,11 @@ use super::args::LsArgs;
 use super::error::CliError;
 use super::exit::Exit;
 use super::job::SourceJob;
+use super::opened;
 use super::progress::FAILURES_SHOWN;
 use super::signals::Signals;
 use super::summary::notice_text;
 use super::ui::{EventKind, Ui};
-use super::wire;
 use super::world::World;
 use crate::model::{ContentId, Entry, NoticeKind};
 use crate::source::Item;
@@ -32,7 +32,7 @@ pub async fn cmd_ls(ui: &Ui, args: &LsArgs, world: &World, signals: &Signals) ->
 }
 
 async fn list(ui: &Ui, job: SourceJob) -> Result<Exit, CliError> {
-    let source = wire::open_source(ui, job, None).await?;
+    let source = opened::open(ui, job, None).await?.source();
     let commit = source.head().await?;
     ui.in_run(None, Some(&commit));
     ui.talk(&format!("{} at {commit}", source.name()));

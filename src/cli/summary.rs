@@ -196,6 +196,7 @@ mod tests {
             failures: Vec::new(),
             let_go: vec![RelPath::new("x").unwrap()],
             unguarded: vec!["P5".to_owned()],
+            hooks: Vec::new(),
             elapsed: Duration::from_millis(3_210),
         }
     }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::error::CliError;
-use super::flags::{self, LeaseArgs, SymlinkChoice};
-use super::job::{ExportJob, SourceJob, StoreJob, TargetJob};
-use super::lakefs;
+use super::flags::{self, LeaseArgs};
+use super::job::{ExportJob, StoreJob, TargetJob};
+use super::opened::{self, Opened};
 use super::origins::OriginBuckets;
-use super::place::Place;
 use super::ui::Ui;
 use crate::clock::BootClock;
 use crate::disk_cache::DiskCacheConfig;
@@ -19,92 +18,26 @@ use crate::ledger::Holder;
 use crate::limits::Bandwidth;
 use crate::model::Bucket;
 use crate::progress::Progress;
-use crate::source::lakefs::OriginRead;
-use crate::source::{DirConfig, DirSource, SkipOrError, Source, SymlinkPolicy};
+use crate::source::Source;
 use crate::store::{Addressing, Limiter, ProxyConfig, RequestCounts, RetryConfig, Retrying, S3Config, S3Store, Store};
 
 /// So many requests at once are enough for commands that read a few small files.
 pub const FEW_REQUESTS: usize = 8;
 
-/// Opens a source, and says how its name was read; `direct` reads the store behind lakeFS.
-pub async fn open_source(
-    ui: &Ui,
-    job: SourceJob,
-    direct: Option<Arc<dyn OriginRead>>,
-) -> Result<Arc<dyn Source>, CliError> {
-    if let Some(remark) = &job.remark {
-        ui.talk(remark);
-    }
-    if let Place::LakeFs(place) = &job.place {
-        return lakefs::open(place.clone(), job, direct).await;
-    }
-    // Opening reads files, which would hold up a thread of the runtime.
-    let opened = tokio::task::spawn_blocking(move || open_place(job)).await;
-    opened.map_err(|error| CliError::Runtime(std::io::Error::other(error)))?
-}
-
-fn open_place(job: SourceJob) -> Result<Arc<dyn Source>, CliError> {
-    match job.place {
-        #[cfg(feature = "git")]
-        Place::Git(path) => {
-            use super::flags::LfsChoice;
-            use crate::source::LfsPolicy;
-            use crate::source::git::{GitConfig, GitSource};
-            let config = GitConfig {
-                reference: job.select.branch,
-                filter: job.filter,
-                symlinks: symlinks(job.select.symlinks),
-                submodules: skip_or_error(job.select.submodules),
-                lfs: match job.select.lfs {
-                    LfsChoice::Pointer => LfsPolicy::Pointer,
-                    LfsChoice::Error => LfsPolicy::Error,
-                },
-                ..GitConfig::new(path)
-            };
-            Ok(Arc::new(GitSource::open(config)?))
-        }
-        #[cfg(not(feature = "git"))]
-        Place::Git(_) => Err(super::job::JobError::NoGit.into()),
-        Place::LakeFs(_) => unreachable!("what asks a server is opened where it need not block"),
-        Place::Directory(path) => {
-            let config = DirConfig {
-                path,
-                filter: job.filter,
-                symlinks: symlinks(job.select.symlinks),
-                special: skip_or_error(job.select.special),
-                cache: job.cache.map(|cache| cache.folder),
-                exclude_paths: Vec::new(),
-            };
-            Ok(Arc::new(DirSource::open(config)?))
-        }
-    }
-}
-
-fn symlinks(choice: SymlinkChoice) -> SymlinkPolicy {
-    match choice {
-        SymlinkChoice::Skip => SymlinkPolicy::Skip,
-        SymlinkChoice::FollowInside => SymlinkPolicy::FollowInside,
-        SymlinkChoice::Error => SymlinkPolicy::Error,
-    }
-}
-
-fn skip_or_error(choice: flags::SkipOrError) -> SkipOrError {
-    match choice {
-        flags::SkipOrError::Skip => SkipOrError::Skip,
-        flags::SkipOrError::Error => SkipOrError::Error,
-    }
+/// Opens what an export reads.
+pub async fn open_exported(ui: &Ui, job: &ExportJob) -> Result<Opened, CliError> {
+    let direct = OriginBuckets::of(&job.source_bytes, &job.store);
+    opened::open(ui, job.source.clone(), direct).await
 }
 
 /// Puts together what runs on one export path need.
 pub async fn exporter(
-    ui: &Ui,
+    source: Arc<dyn Source>,
     job: ExportJob,
     progress: Arc<dyn Progress>,
     counts: Arc<RequestCounts>,
 ) -> Result<Exporter, CliError> {
     let config = job.config;
-    let direct = OriginBuckets::of(&job.source_bytes, &job.store);
-    let source = open_source(ui, job.source, direct).await?;
     let store = connect(&job.store, &config.export_path.bucket).await?;
     let status_store = if config.status_path.bucket == config.export_path.bucket {
         Arc::clone(&store)

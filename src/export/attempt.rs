@@ -11,6 +11,7 @@ use crate::transfer::Outcomes;
 
 use super::ExportError;
 use super::announce::Course;
+use super::hooks::Begun;
 use super::prepare::{Prepared, Reads};
 use super::report::Report;
 use super::run::Stop;
@@ -58,6 +59,16 @@ impl Session<'_> {
             self.clean_up(&swapped.root).await;
             return Ok(report);
         }
+        let mut begun = Begun {
+            run: self.run,
+            commit: head.clone(),
+            previous: loaded.as_ref().and_then(|loaded| loaded.root.commit.clone()),
+            report: None,
+        };
+        begun.report = exporter
+            .before_hook(&begun, &prepared.plan.totals, &self.cancel)
+            .await?;
+        self.begun = Some(begun);
         let Prepared {
             plan,
             corrections,

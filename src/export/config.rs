@@ -10,6 +10,8 @@ use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::store::{Checksum, WriteClass};
 use crate::transfer::OutsideCopies;
 
+use super::hooks::Hooks;
+
 /// What a user can say about a run, read and checked.
 #[derive(Clone, Debug)]
 pub struct ExportConfig {
@@ -29,6 +31,8 @@ pub struct ExportConfig {
     pub selection: Vec<String>,
     /// What is refused.
     pub guards: Guards,
+    /// Commands of the user before and after.
+    pub hooks: Hooks,
     /// Keys that stores may not keep as they are.
     pub odd_keys: OddKeys,
     /// How many objects are under way at once.

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use self::pinned::Pinned;
+use self::pinned::{Followed, Pinned};
 use self::trouble::{Trouble, trouble_of};
 use super::{ExportError, Exporter, Outcome, Report};
 use crate::model::CommitId;
@@ -198,6 +198,8 @@ impl Continuous {
         let started = Timestamp::now();
         let mut exporter = tour.exporter.clone();
         exporter.source = Arc::new(Pinned::new(exporter.source, head.clone()));
+        let followed = Arc::new(Followed::new(exporter.progress));
+        exporter.progress = followed.clone();
         // A mount point without its file system is an empty folder, and whoever allows that a branch becomes empty
         // does not mean that.
         exporter.config.guards.allow_empty &= !tour.was_gone;
@@ -209,7 +211,7 @@ impl Continuous {
             outcome = Box::pin(exporter.run(stop)) => outcome,
             () = too_late => Err(ExportError::Interrupted),
         };
-        if let Some(facts) = RunFacts::of(&outcome, head, started) {
+        if let Some(facts) = RunFacts::of(&outcome, followed.run(), head, started) {
             self.state.send_modify(|state| state.ran(facts));
         }
         if let Some(on_run) = &self.on_run {

@@ -129,6 +129,14 @@ pub enum Refusal {
         /// The export path that it serves.
         found: String,
     },
+    /// The command before the export failed.
+    #[error("nothing was exported, since the --before-export command {end}{said}")]
+    Hook {
+        /// How it ended.
+        end: String,
+        /// The last line that it said, after a colon.
+        said: String,
+    },
     /// The store cannot guard the lease, and `--lease required` was given.
     #[error(
         "{export_path}: the store ignores conditional writes, so nothing can guard the lease (--lease auto goes on without)"

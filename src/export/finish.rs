@@ -183,6 +183,7 @@ impl Session<'_> {
             failures,
             let_go: let_go(outcomes)?,
             unguarded: unguarded(&capabilities),
+            hooks: Vec::new(),
             elapsed: Duration::ZERO,
         })
     }

@@ -9,6 +9,8 @@ use crate::model::{CommitId, NoticeKind, RelPath, RunId};
 use crate::status::StatusHead;
 use crate::transfer::Outcome as StepOutcome;
 
+use super::hooks::HookReport;
+
 /// How a run ended, where it ended in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -106,6 +108,8 @@ pub struct Report {
     pub let_go: Vec<RelPath>,
     /// What of the promises does not hold on this store.
     pub unguarded: Vec<String>,
+    /// What came of the user's commands.
+    pub hooks: Vec<HookReport>,
     /// How long it took.
     pub elapsed: Duration,
 }

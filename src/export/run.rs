@@ -13,6 +13,7 @@ use crate::progress::Phase;
 use crate::store::{Capabilities, Retrying, Store};
 use crate::switches::{Switch, is_out};
 
+use super::hooks::Begun;
 use super::prepare::Reads;
 use super::report::{Counts, Outcome, Report};
 use super::session::{Inherited, Session};
@@ -73,7 +74,8 @@ pub(super) async fn run(exporter: &Exporter, cancel: &CancellationToken) -> Resu
     )
     .await
     .map_err(|error| exporter.lease_error(error))?;
-    let outcome = under_lease(exporter, &lease, run, cancel).await;
+    let mut begun = None;
+    let outcome = under_lease(exporter, &lease, run, cancel, &mut begun).await;
     let mut outcome = outcome.map_err(|error| exporter.name_lost_lease(error));
     if !matches!(outcome, Err(ExportError::LeaseLost { .. })) {
         match lease.release().await {
@@ -85,8 +87,15 @@ pub(super) async fn run(exporter: &Exporter, cancel: &CancellationToken) -> Resu
             Err(error) => tracing::warn!(%error, "the lease could not be given back"),
         }
     }
+    // Without the lease: nobody should have to wait for what does not touch the export path.
+    let after = match &begun {
+        Some(begun) => exporter.after_hook(begun, &outcome, cancel).await,
+        None => None,
+    };
+    let before = begun.and_then(|begun| begun.report);
     outcome.map(|report| Report {
         elapsed: began.elapsed(),
+        hooks: before.into_iter().chain(after).collect(),
         ..report
     })
 }
@@ -96,10 +105,13 @@ async fn under_lease(
     lease: &Lease,
     mut run: RunId,
     cancel: &CancellationToken,
+    begun: &mut Option<Begun>,
 ) -> Result<Report, ExportError> {
     for _ in 0..SWAPS {
         let mut session = Session::new(exporter, lease, run, cancel);
-        match session.go().await {
+        let gone = session.go().await;
+        *begun = session.begun.take().or_else(|| begun.take());
+        match gone {
             Ok(report) => return Ok(report),
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Swapped) => {
@@ -178,6 +190,7 @@ impl Exporter {
             failures: Vec::new(),
             let_go: Vec::new(),
             unguarded: unguarded(&root.store),
+            hooks: Vec::new(),
             elapsed: began.elapsed(),
         }
     }

@@ -13,6 +13,7 @@ use crate::progress::Phase;
 use crate::store::{Capabilities, Fenced, LeaseWatch, RetryConfig, Retrying, Store, StoreTime, probe::probe};
 use crate::switches::{Switch, is_out};
 
+use super::hooks::Begun;
 use super::look::has_overdue;
 use super::settle::abort_all_uploads;
 use super::{BucketError, ExportError, Exporter};
@@ -32,6 +33,8 @@ pub(super) struct Session<'a> {
     pub(super) folder: LedgerFolder,
     pub(super) reader: LedgerReader,
     pub(super) cancel: CancellationToken,
+    /// Set once the run is past its guards.
+    pub(super) begun: Option<Begun>,
     watch: Arc<LeaseWatch>,
     // The store's clock: a date that it gave, and when on ours.
     date: (StoreTime, Duration),
@@ -58,6 +61,7 @@ impl<'a> Session<'a> {
             fenced: vec![data, status],
             folder,
             cancel: cancel.clone(),
+            begun: None,
             watch: lease.watch().clone(),
             date: (lease.taken_at(), exporter.clock.now()),
         }

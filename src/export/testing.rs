@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{BucketError, Buckets, ExportConfig, Exporter, Guards, LeasePolicy, StatusRecords};
+use super::{BucketError, Buckets, ExportConfig, Exporter, Guards, Hooks, LeasePolicy, StatusRecords};
 use crate::clock::BootClock;
 use crate::ledger::Holder;
 use crate::model::{Bucket, S3Url};
@@ -27,6 +27,7 @@ pub fn config(export_path: &S3Url) -> ExportConfig {
         class: Arc::default(),
         selection: Vec::new(),
         guards: Guards::default(),
+        hooks: Hooks::default(),
         odd_keys: OddKeys::Error,
         concurrency: NonZeroUsize::new(16).expect("sixteen is not zero"),
         part_size_bytes: 8 << 20,

@@ -27,6 +27,21 @@ pub struct RequestTotals {
 }
 
 impl RequestTotals {
+    /// What came since other counts.
+    pub fn since(&self, before: &Self) -> Self {
+        let attempts = self.attempts.iter().map(|(kind, count)| {
+            let known = before.attempts.get(kind).copied().unwrap_or(0);
+            (*kind, count - known)
+        });
+        Self {
+            attempts: attempts.filter(|(_, count)| *count > 0).collect(),
+            retries: self.retries - before.retries,
+            throttles: self.throttles - before.throttles,
+            bytes_out: self.bytes_out - before.bytes_out,
+            bytes_in: self.bytes_in - before.bytes_in,
+        }
+    }
+
     /// All attempts.
     pub fn requests(&self) -> u64 {
         self.attempts.values().sum()

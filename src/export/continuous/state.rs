@@ -53,8 +53,6 @@ impl fmt::Display for Phase {
 pub enum RunResult {
     /// The commit is out.
     Exported,
-    /// The commit was out already, and only its status had to be mended.
-    Mended,
     /// Some objects failed.
     Failed,
     /// A guard refused it before its first write.
@@ -70,7 +68,7 @@ pub enum RunResult {
 /// One run, in short.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunFacts {
-    /// Its id; a run that ended with an error before it had one, or whose error does not tell, has none.
+    /// Its id; a run that failed before it knew what to do has none.
     pub run: Option<RunId>,
     /// The commit that it went for.
     pub commit: CommitId,
@@ -285,10 +283,15 @@ impl fmt::Display for LastError {
 
 impl RunFacts {
     /// What is worth remembering; nothing where there was nothing to do, or nothing could be begun.
-    pub(super) fn of(outcome: &Result<Report, ExportError>, head: &CommitId, started_at: Timestamp) -> Option<Self> {
+    pub(super) fn of(
+        outcome: &Result<Report, ExportError>,
+        run: Option<RunId>,
+        head: &CommitId,
+        started_at: Timestamp,
+    ) -> Option<Self> {
         let finished_at = Timestamp::now();
         let facts = |result, error| Self {
-            run: None,
+            run,
             commit: head.clone(),
             result,
             started_at,
@@ -315,7 +318,6 @@ impl RunFacts {
         let result = match report.outcome {
             Outcome::Exported => RunResult::Exported,
             Outcome::Failed => RunResult::Failed,
-            Outcome::Unchanged if report.run.is_some() => RunResult::Mended,
             Outcome::Unchanged => return None,
         };
         Some(Self {
