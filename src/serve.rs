@@ -25,7 +25,7 @@ mod view;
 
 pub use definition::{Complaint, Definition, ONLY_FROM_FILES, OptionValue, Options};
 pub use http::{Access, HttpConfig, ListenError, Server};
-pub use hub::{Hub, HubKey};
+pub use hub::{Hub, HubKey, Membership};
 pub use keeper::{KeepError, Keeper, KeeperConfig};
 pub use name::{ExportName, ExportNameError};
 pub use open::{Facts, Open, Opened, Parts};

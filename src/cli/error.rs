@@ -1,5 +1,6 @@
 //! What ends a command, and the flag that cures it.
 
+use super::client::ClientError;
 use super::exit::Signal;
 use super::job::JobError;
 use super::lakefs::LakeFsSettingsError;
@@ -69,6 +70,13 @@ pub enum CliError {
     /// `--log`.
     #[error(transparent)]
     Log(#[from] FilterTextError),
+    /// A server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Being a server.
+    #[cfg(feature = "serve")]
+    #[error(transparent)]
+    Serve(#[from] super::serve::ServeError),
     /// `man` was asked for a page that does not exist.
     #[error("no command {name:?}; `lakesync help` lists them")]
     NoSuchPage {
@@ -146,6 +154,7 @@ impl CliError {
             | Self::LakeFsConfig(_)
             | Self::Log(_)
             | Self::Watch(_)
+            | Self::Client(_)
             | Self::NoSuchPage { .. }
             | Self::Write { .. }
             | Self::Runtime(_)

@@ -3,7 +3,10 @@
 //! There is one mechanism: what environment and file say becomes the *default* of the same clap argument, so every
 //! layer is read by the same parsers, and clap itself tells a default from what was typed.
 
+mod definition;
 mod file;
+
+pub use definition::definition_arguments;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -20,7 +23,9 @@ use crate::export::HOOK_VARIABLES;
 const VARIABLE_PREFIX: &str = "LAKESYNC_";
 
 /// Arguments that say what to do now; a file or variable that held them would change what a command is.
-const NOT_LAYERED: [&str; 8] = ["help", "version", "once", "start", "stop", "shell", "page", "dir"];
+const NOT_LAYERED: [&str; 11] = [
+    "help", "version", "once", "start", "stop", "status", "run_now", "name", "shell", "page", "dir",
+];
 
 /// Variables of ours that are no flags: what stands on a command line or in a file is read by others.
 const SECRET_VARIABLES: [&str; 2] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY];
@@ -47,6 +52,8 @@ pub enum Origin {
         /// The line, from 1.
         line: usize,
     },
+    /// A request to a server.
+    Request,
     /// The program.
     Default,
 }
@@ -57,6 +64,7 @@ impl fmt::Display for Origin {
             Self::CommandLine => out.write_str("command line"),
             Self::Variable { name } => out.write_str(name),
             Self::File { path, line } => write!(out, "{}:{line}", path.display()),
+            Self::Request => out.write_str("request"),
             Self::Default => out.write_str("default"),
         }
     }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex as TurnMutex, Notify, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,6 +39,9 @@ const OPENED_AT_ONCE: usize = 16;
 
 /// So long does a stop wait for the end of a run: it has 10 s to end in good order.
 const STOP_PATIENCE: Duration = Duration::from_secs(12);
+
+/// So long may a look at the folder take before something is wrong.
+const LONGEST_SCAN: Duration = Duration::from_secs(60);
 
 /// How often the meters of runs are looked at for whoever listens.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -81,6 +85,8 @@ struct Shared {
     stop: CancellationToken,
     /// Set when an export changed, so that whoever waits for its end looks again.
     moved: Notify,
+    /// When the folder was last looked at.
+    scanned: Mutex<Option<Instant>>,
     is_ready: AtomicBool,
     /// Why the folder could not be read the last time.
     trouble: Mutex<Option<String>>,
@@ -185,6 +191,7 @@ impl Keeper {
                 tasks: TaskTracker::new(),
                 stop: CancellationToken::new(),
                 moved: Notify::new(),
+                scanned: Mutex::default(),
                 is_ready: AtomicBool::new(false),
                 trouble: Mutex::default(),
             }),
@@ -201,6 +208,7 @@ impl Keeper {
                     shared.scan().await;
                 }
                 shared.is_ready.store(true, Ordering::Release);
+                *shared.scanned.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 tokio::time::sleep(shared.scan_every).await;
             }
         };
@@ -398,6 +406,12 @@ impl Keeper {
     /// Whether the registry was read once; then all that is to run has been begun.
     pub fn is_ready(&self) -> bool {
         self.shared.is_ready.load(Ordering::Acquire) && !self.shared.stop.is_cancelled()
+    }
+
+    /// Whether the keeper gets on: it looks at the folder all the time, whatever the exports do.
+    pub fn is_alive(&self) -> bool {
+        let scanned = *self.shared.scanned.lock().unwrap_or_else(PoisonError::into_inner);
+        scanned.is_none_or(|scanned| scanned.elapsed() < self.shared.scan_every + LONGEST_SCAN)
     }
 
     /// Why the registry could not be read the last time, if so.

@@ -31,7 +31,7 @@ impl Room {
             CommandArgs::Export(args) => ExportJob::of_source(&args.source, &args.flags, &self.world),
             CommandArgs::Repo(args) => {
                 let RepoAction::Export(args) = args.action;
-                ExportJob::of_repository(args.repo.as_deref(), &args.action, &args.flags, &self.world)
+                ExportJob::of_repository(args.repo.as_deref(), &args.flags, &self.world)
             }
             other => panic!("{other:?}"),
         };

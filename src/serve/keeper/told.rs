@@ -59,6 +59,14 @@ impl Keeper {
         measured
     }
 
+    /// How many exports do what, in one line.
+    pub fn summary(&self) -> String {
+        let measured = self.measure();
+        let states = measured.states.iter().map(|(state, count)| format!("{count} {state}"));
+        let text = states.collect::<Vec<_>>().join(", ");
+        if text.is_empty() { "no exports".to_owned() } else { text }
+    }
+
     /// The requests of all exports so far.
     pub fn requests(&self) -> RequestTotals {
         self.shared.counts.totals()
