@@ -135,6 +135,8 @@ impl CliError {
     /// The way out, where it is a flag and the message itself does not name it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => None,
             Self::Layers(LayerError::UnknownVariable { .. }) => {
                 Some("unset it, or see `lakesync help` for how variables are named")
             }

@@ -142,7 +142,7 @@ pub struct RunView {
     pub run: Option<String>,
     /// The commit that it went for.
     pub commit: String,
-    /// How it ended: `exported`, `mended`, `failed`, `refused`, `lease-lost`, `interrupted` or `error`; of runs before
+    /// How it ended: `exported`, `failed`, `refused`, `lease-lost`, `interrupted` or `error`; of runs before
     /// this server began what their status file says.
     pub result: String,
     /// When it began.
@@ -201,7 +201,6 @@ pub fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
 fn result_text(result: RunResult) -> &'static str {
     match result {
         RunResult::Exported => "exported",
-        RunResult::Mended => "mended",
         RunResult::Failed => "failed",
         RunResult::Refused => "refused",
         RunResult::LeaseLost => "lease-lost",

@@ -15,7 +15,7 @@ pub fn remotes(path: &Path) -> Vec<String> {
     let repository = shared.to_thread_local();
     let names = repository.remote_names();
     let urls = names.iter().filter_map(|name| {
-        let remote = repository.find_remote(name.as_ref()).ok()?;
+        let remote = repository.find_remote(&**name).ok()?;
         Some(remote.url(Direction::Fetch)?.path.to_string())
     });
     urls.filter_map(|path| name_in(&path)).collect()
