@@ -169,6 +169,3 @@ fn router(keeper: Keeper, guard: Guard, hook_secrets: Option<Secrets>, stop: Can
         .layer(from_fn_with_state(Arc::new(guard), guard::guard))
         .with_state(app)
 }
-
-#[cfg(test)]
-mod tests;
