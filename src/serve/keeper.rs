@@ -287,7 +287,7 @@ impl Keeper {
                 Ok((false, self.start(&name).await?))
             }
             Found::None => {
-                if let Some(complaint) = shared.path_taken(&name, &facts) {
+                if let Some(complaint) = shared.path_taken(&facts) {
                     return Err(KeepError::Options(complaint));
                 }
                 let definition = Definition {
@@ -306,9 +306,9 @@ impl Keeper {
     pub async fn delete(&self, name: &ExportName) -> Result<(), KeepError> {
         let shared = &self.shared;
         let _turn = shared.turn.lock().await;
-        let removed = shared.in_registry({
+        let removed = shared.on_disk({
             let name = name.clone();
-            move |registry| registry.remove(&name)
+            move |shared| shared.registry.remove(&name)
         });
         let was_there = removed.await?;
         shared.scan().await;
@@ -422,9 +422,9 @@ impl Keeper {
     async fn switch(&self, name: &ExportName, enabled: bool) -> Result<(), KeepError> {
         let shared = &self.shared;
         let _turn = shared.turn.lock().await;
-        let text = shared.in_registry({
+        let text = shared.on_disk({
             let name = name.clone();
-            move |registry| registry.read(&name)
+            move |shared| shared.registry.read(&name)
         });
         let text = text.await?.ok_or_else(|| KeepError::Unknown { name: name.clone() })?;
         let complaint = |message: String| KeepError::Broken {
@@ -455,18 +455,15 @@ impl Shared {
     }
 
     /// Does something with the disk, on a thread that may wait for it.
-    async fn in_registry<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Registry) -> T + Send + 'static,
-    ) -> T {
+    async fn on_disk<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Self) -> T + Send + 'static) -> T {
         let shared = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || work(&shared.registry)).await;
+        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
         done.expect("reading and writing files does not panic")
     }
 
     async fn write(self: &Arc<Self>, name: &ExportName, text: String) -> Result<(), RegistryError> {
         let name = name.clone();
-        self.in_registry(move |registry| registry.write(&name, &text)).await
+        self.on_disk(move |shared| shared.registry.write(&name, &text)).await
     }
 }
 

@@ -21,9 +21,12 @@ use crate::cli::wire::{self, Stores};
 use crate::cli::world::World;
 use crate::export::continuous::Continuous;
 use crate::limits::Bandwidth;
-use crate::model::Bucket;
+use crate::model::{Bucket, S3Url};
 use crate::serve::{Complaint, Definition, Facts, Open, Opened, Options, Parts};
 use crate::store::Store;
+
+/// Options that name places in a store.
+const PLACES: [&str; 2] = ["export-path", "export-status-path"];
 
 /// Knows the words of definitions, and what they mean here.
 pub struct Opener {
@@ -64,7 +67,12 @@ impl Opener {
 
     fn options(&self, own: &Layers) -> Options {
         let mut options = Options::default();
-        for (key, words) in own.words(&self.command) {
+        for (key, mut words) in own.words(&self.command) {
+            if PLACES.contains(&key.as_str()) {
+                // `s3://b/p` and `s3://b/p/` are one place.
+                let place = |word: String| word.parse::<S3Url>().map_or(word, |url| url.to_string());
+                words = words.into_iter().map(place).collect();
+            }
             options.set(key, words);
         }
         options

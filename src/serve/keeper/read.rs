@@ -1,6 +1,6 @@
 //! Looking at the registry, and doing what it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::PoisonError;
 
@@ -12,23 +12,22 @@ use crate::serve::open::Facts;
 use crate::serve::registry::{RegistryError, Stamp};
 use crate::serve::keeper::told::chain;
 
-/// A file as it was read.
-type Text = Result<Option<String>, RegistryError>;
+/// What a file means, or what is wrong with it.
+type Read = Result<(Definition, Facts), Complaint>;
 
 impl Shared {
     /// Looks at the folder, and takes up what has changed. Whoever calls it has the turn.
     pub(super) async fn scan(self: &Arc<Self>) {
         let known: BTreeMap<ExportName, Stamp> =
             self.exports().iter().map(|(name, kept)| (name.clone(), kept.stamp)).collect();
-        let looked = self.in_registry(move |registry| {
-            let scan = registry.scan()?;
+        let looked = self.on_disk(move |shared| {
+            let scan = shared.registry.scan()?;
             let changed = scan.files.iter().filter(|(name, stamp)| known.get(*name) != Some(*stamp));
-            let texts: Vec<(ExportName, Stamp, Text)> = changed
-                .map(|(name, stamp)| (name.clone(), *stamp, registry.read(name)))
-                .collect();
-            Ok::<_, RegistryError>((scan, texts))
+            let read = changed.filter_map(|(name, stamp)| Some((name.clone(), *stamp, shared.read(name)?)));
+            let read: Vec<(ExportName, Stamp, Read)> = read.collect();
+            Ok::<_, RegistryError>((scan, read))
         });
-        let (scan, texts) = match looked.await {
+        let (scan, files) = match looked.await {
             Ok(looked) => looked,
             // What runs goes on: that the folder cannot be read does not say that the exports are gone.
             Err(error) => return self.set_trouble(Some(chain(&error))),
@@ -39,17 +38,21 @@ impl Shared {
         }));
         let gone: Vec<ExportName> =
             self.exports().keys().filter(|name| !scan.files.contains_key(*name)).cloned().collect();
+        let is_gone = !gone.is_empty();
         for name in gone {
             if let Some(hold) = self.exports().remove(&name).and_then(|kept| kept.hold) {
                 hold.stop();
             }
             self.events.gone(&name);
         }
-        for (name, stamp, text) in texts {
-            self.take_up(&name, stamp, text);
+        if files.is_empty() && !is_gone {
+            return;
+        }
+        for (name, stamp, read) in files {
+            self.take_up(&name, stamp, read);
             self.changed(&name);
         }
-        self.settle_paths();
+        self.settle();
     }
 
     fn set_trouble(&self, trouble: Option<String>) {
@@ -60,13 +63,16 @@ impl Shared {
         *last = trouble;
     }
 
-    fn take_up(self: &Arc<Self>, name: &ExportName, stamp: Stamp, text: Text) {
-        let read = match text {
-            Ok(Some(text)) => self.open.read(&self.registry.path_of(name), &text),
-            // It went between the look and the read; the next look sees that.
-            Ok(None) => return,
-            Err(error) => Err(Complaint::new(chain(&error))),
-        };
+    /// Reads a file, and what it means; `None` where it went between the look and the read, which the next look sees.
+    fn read(&self, name: &ExportName) -> Option<Read> {
+        match self.registry.read(name) {
+            Ok(Some(text)) => Some(self.open.read(&self.registry.path_of(name), &text)),
+            Ok(None) => None,
+            Err(error) => Some(Err(Complaint::new(chain(&error)))),
+        }
+    }
+
+    fn take_up(self: &Arc<Self>, name: &ExportName, stamp: Stamp, read: Read) {
         let mut exports = self.exports();
         let kept = exports.entry(name.clone()).or_insert_with(|| Kept {
             stamp,
@@ -96,21 +102,18 @@ impl Shared {
         }
     }
 
-    /// Starts and ends what is to be started and ended; of two exports with one export path only the first runs.
-    fn settle_paths(self: &Arc<Self>) {
-        let names: Vec<ExportName> = self.exports().keys().cloned().collect();
-        for name in names {
-            let taken = {
-                let exports = self.exports();
-                let Some(Kept { defined: Some((_, facts)), .. }) = exports.get(&name) else { continue };
-                path_taken(&exports, &name, facts)
-            };
-            let mut exports = self.exports();
-            let Some(kept) = exports.get_mut(&name) else { continue };
+    /// Starts and ends what is to be started and ended; of two exports with one export path only one runs.
+    fn settle(self: &Arc<Self>) {
+        let mut changed = Vec::new();
+        let mut exports = self.exports();
+        let owners = owners(&exports);
+        for (name, kept) in exports.iter_mut() {
             let Some((definition, facts)) = &kept.defined else { continue };
+            let taken = owners.get(&facts.export_path).filter(|owner| *owner != name).map(taken_by);
             let (wanted, facts) = (definition.enabled && taken.is_none(), facts.clone());
             let mut is_changed = false;
-            if let Some(taken) = taken {
+            // An export that is off need not hear of it.
+            if let Some(taken) = taken.filter(|_| definition.enabled) {
                 is_changed = kept.complaint.as_ref() != Some(&taken);
                 kept.complaint = Some(taken);
             } else if kept.complaint.as_ref().is_some_and(is_about_path) {
@@ -118,16 +121,17 @@ impl Shared {
                 is_changed = true;
             }
             if wanted {
-                is_changed |= self.begin(&name, kept, &facts);
+                is_changed |= self.begin(name, kept, &facts);
             } else if kept.running().is_some_and(|hold| !hold.is_stopping()) {
                 kept.end();
                 is_changed = true;
             }
-            drop(exports);
             if is_changed {
-                self.changed(&name);
+                changed.push(name.clone());
             }
         }
+        drop(exports);
+        changed.iter().for_each(|name| self.changed(name));
     }
 
     fn begin(self: &Arc<Self>, name: &ExportName, kept: &mut Kept, facts: &Facts) -> bool {
@@ -154,32 +158,41 @@ impl Shared {
     }
 
     /// Why a new export cannot have the path it names.
-    pub(super) fn path_taken(&self, name: &ExportName, facts: &Facts) -> Option<Complaint> {
-        path_taken(&self.exports(), name, facts)
+    pub(super) fn path_taken(&self, facts: &Facts) -> Option<Complaint> {
+        owners(&self.exports()).get(&facts.export_path).map(taken_by)
     }
 }
 
 /// How the complaint about a path that another export has begins.
 const TAKEN: &str = "another export has this export path: ";
 
+fn taken_by(owner: &ExportName) -> Complaint {
+    Complaint {
+        message: format!("{TAKEN}{owner}"),
+        cure: Some(format!("choose another export path, or stop {owner}")),
+    }
+}
+
 fn is_about_path(complaint: &Complaint) -> bool {
     complaint.message.starts_with(TAKEN)
 }
 
-/// Two loops on one path would take the lease from each other for ever, and with two sources refuse each other's work.
-fn path_taken(exports: &BTreeMap<ExportName, Kept>, name: &ExportName, facts: &Facts) -> Option<Complaint> {
-    let has_it = |(other, kept): &(&ExportName, &Kept)| {
-        let is_same = |(definition, theirs): &(Definition, Facts)| {
-            definition.enabled && theirs.export_path == facts.export_path
-        };
-        let is_first = *other < name || !exports.contains_key(name);
-        *other != name && is_first && kept.defined.as_ref().is_some_and(is_same)
-    };
-    let (other, _) = exports.iter().find(has_it)?;
-    Some(Complaint {
-        message: format!("{TAKEN}{other}"),
-        cure: Some(format!("choose another export path, or stop {other}")),
-    })
+/// Who has which export path: who runs already, else the first by name. Two loops on one path would take the lease from
+/// each other for ever, and with two sources refuse each other's work.
+fn owners(exports: &BTreeMap<ExportName, Kept>) -> HashMap<String, ExportName> {
+    let mut owners = HashMap::new();
+    let is_at_work = |kept: &&Kept| kept.running().is_some_and(|hold| !hold.is_stopping());
+    for wants_running in [true, false] {
+        for (name, kept) in exports {
+            if let Some((definition, facts)) = &kept.defined
+                && definition.enabled
+                && (!wants_running || is_at_work(&kept))
+            {
+                owners.entry(facts.export_path.clone()).or_insert_with(|| name.clone());
+            }
+        }
+    }
+    owners
 }
 
 impl Kept {
