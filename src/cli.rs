@@ -28,6 +28,7 @@ mod ledger;
 mod logs;
 mod ls;
 mod man;
+mod named;
 mod opened;
 mod origins;
 mod place;
@@ -40,6 +41,7 @@ mod status;
 mod summary;
 mod ui;
 mod verify;
+mod wait;
 mod wire;
 mod world;
 
@@ -155,6 +157,7 @@ impl Invocation {
             #[cfg(feature = "serve")]
             CommandArgs::Serve(args) => Box::pin(serve::cmd_serve(&ui, &args, layers, &world, &signals)).await,
             CommandArgs::Status(args) => status::cmd_status(&ui, &args, &world, &signals).await,
+            CommandArgs::Wait(args) => wait::cmd_wait(&ui, &args, &world, &signals).await,
             CommandArgs::Verify(args) => verify::cmd_verify(&ui, &args, &world, &signals).await,
             CommandArgs::Doctor(args) => doctor::cmd_doctor(&ui, &args, &world, &signals).await,
             CommandArgs::Ls(args) => ls::cmd_ls(&ui, &args, &world, &signals).await,

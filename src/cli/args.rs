@@ -53,6 +53,7 @@ pub enum CommandArgs {
     #[cfg(feature = "serve")]
     Serve(Box<ServeArgs>),
     Status(StatusArgs),
+    Wait(Box<WaitArgs>),
     Verify(VerifyArgs),
     Ls(LsArgs),
     Doctor(DoctorArgs),
@@ -226,6 +227,30 @@ pub struct ServeArgs {
 pub struct StatusArgs {
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Print it again each time it changes, until stopped
+    #[arg(long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Wait until a commit is out: it, or one after it, whole under the export path
+///
+/// Exits with 1 where that does not happen in time. Prints the commit that is out.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example: git push && lakesync wait s3://bucket/data/ --commit $(git rev-parse HEAD) && spark-submit job.py")]
+pub struct WaitArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Wait for commit ID, or its beginning, or for `head`: what the exported branch is at now
+    #[arg(long, value_name = "ID|head", default_value = "head")]
+    pub commit: String,
+    /// Give up after TIME
+    #[arg(long, value_name = "TIME", value_parser = super::human::parse_duration, default_value = "10m")]
+    pub timeout: std::time::Duration,
+    #[command(flatten)]
+    pub lakefs: LakeFsArgs,
     #[command(flatten)]
     pub store: StoreArgs,
 }
@@ -346,6 +371,23 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::plain_command().debug_assert();
+    }
+
+    #[test]
+    fn the_units_of_systemd_start_us_with_words_that_we_take() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd");
+        let mut found = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            for words in text.lines().filter_map(|line| line.strip_prefix("ExecStart=")) {
+                let words = words.replace("%i", "name");
+                let read = Cli::plain_command().try_get_matches_from(words.split_whitespace());
+                assert!(read.is_ok(), "{}: {}", path.display(), read.unwrap_err());
+                found += 1;
+            }
+        }
+        assert_eq!(found, 2);
     }
 
     /// One key of lakesync.toml must not mean two things.

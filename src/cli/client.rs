@@ -59,7 +59,11 @@ async fn ask(client: &Client, args: &RepoExportArgs, asked: &Asked) -> Result<(&
     }
     if action.stop {
         let export = client.post(&format!("{place}/stop"), None).await?;
-        let done = if export["state"] == "stopping" { "Stopping" } else { "Stopped" };
+        let done = if export["state"] == "stopping" {
+            "Stopping"
+        } else {
+            "Stopped"
+        };
         return Ok((done, export));
     }
     if action.run_now {

@@ -7,6 +7,7 @@ use super::lakefs::LakeFsSettingsError;
 use super::layers::LayerError;
 use super::logs::FilterTextError;
 use super::place::PlaceError;
+use super::wait::WaitError;
 use crate::export::ExportError;
 use crate::ledger::LedgerError;
 use crate::plan::{HeaderRuleError, LastRuleError};
@@ -64,6 +65,9 @@ pub enum CliError {
     /// How lakeFS is reached.
     #[error(transparent)]
     LakeFsConfig(#[from] LakeFsConfigError),
+    /// A commit that did not come.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
     /// Nothing could be watched.
     #[error(transparent)]
     Watch(#[from] WatchError),
@@ -157,6 +161,7 @@ impl CliError {
             | Self::Log(_)
             | Self::Watch(_)
             | Self::Client(_)
+            | Self::Wait(_)
             | Self::NoSuchPage { .. }
             | Self::Write { .. }
             | Self::Runtime(_)

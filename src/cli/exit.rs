@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::error::CliError;
 use super::place::PlaceError;
+use super::wait::WaitError;
 use crate::export::{ExportError, Outcome, Refusal, Report};
 use crate::ledger::LedgerError;
 use crate::plan::PlanError;
@@ -85,6 +86,8 @@ impl From<&CliError> for Exit {
             | CliError::LakeFsConfig(_)
             | CliError::Log(_)
             | CliError::NoSuchPage { .. } => Self::Usage,
+            CliError::Wait(WaitError::NoHead { .. }) => Self::Usage,
+            CliError::Wait(WaitError::TooLong { .. }) => Self::Failed,
             CliError::Place(error) => error.into(),
             CliError::Client(error) => error.into(),
             #[cfg(feature = "serve")]
@@ -107,7 +110,9 @@ impl From<&super::serve::ServeError> for Exit {
         use super::serve::ServeError;
         use crate::serve::{ListenError, RegistryError};
         match error {
-            ServeError::NoFolder | ServeError::Secret(_) | ServeError::Listen(ListenError::NoToken { .. }) => Self::Usage,
+            ServeError::NoFolder | ServeError::Secret(_) | ServeError::Listen(ListenError::NoToken { .. }) => {
+                Self::Usage
+            }
             ServeError::Registry(RegistryError::Kept { .. }) => Self::Busy,
             ServeError::Registry(
                 RegistryError::Io { .. } | RegistryError::TooLong { .. } | RegistryError::NotText { .. },

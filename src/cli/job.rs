@@ -246,7 +246,7 @@ impl StoreJob {
 
 impl Network {
     /// Upper case first, as curl and the AWS tools do; both spellings are in use.
-    fn of(world: &World) -> Self {
+    pub fn of(world: &World) -> Self {
         let text = |names: [&str; 2]| {
             let value = names.iter().find_map(|name| world.variable(name));
             value.map(|value| value.to_string_lossy().into_owned())
@@ -286,11 +286,7 @@ impl ExportJob {
     }
 
     /// Reads what `repo export` was given.
-    pub fn of_repository(
-        repo: Option<&std::ffi::OsStr>,
-        flags: &ExportFlags,
-        world: &World,
-    ) -> Result<Self, CliError> {
+    pub fn of_repository(repo: Option<&std::ffi::OsStr>, flags: &ExportFlags, world: &World) -> Result<Self, CliError> {
         Self::of(place::find_repository(repo, world)?, flags, world)
     }
 

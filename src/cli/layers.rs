@@ -23,8 +23,9 @@ use crate::export::HOOK_VARIABLES;
 const VARIABLE_PREFIX: &str = "LAKESYNC_";
 
 /// Arguments that say what to do now; a file or variable that held them would change what a command is.
-const NOT_LAYERED: [&str; 11] = [
-    "help", "version", "once", "start", "stop", "status", "run_now", "name", "shell", "page", "dir",
+const NOT_LAYERED: [&str; 14] = [
+    "help", "version", "once", "start", "stop", "status", "run_now", "name", "shell", "page", "dir", "commit",
+    "timeout", "watch",
 ];
 
 /// Variables of ours that are no flags: what stands on a command line or in a file is read by others.

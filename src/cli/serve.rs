@@ -20,8 +20,10 @@ use super::signals::Signals;
 use super::ui::Ui;
 use super::world::World;
 use crate::limits::Bandwidth;
-use crate::serve::{Access, HttpConfig, Keeper, KeeperConfig, ListenError, Registry, RegistryError, SecretError, Secrets};
 use crate::serve::Server;
+use crate::serve::{
+    Access, HttpConfig, Keeper, KeeperConfig, ListenError, Registry, RegistryError, SecretError, Secrets,
+};
 
 /// How often the registry's folder is looked at: soon enough for a person, and a thousand files cost a millisecond.
 const SCAN_EVERY: Duration = Duration::from_secs(1);
@@ -53,11 +55,16 @@ pub async fn cmd_serve(
 ) -> Result<Exit, CliError> {
     let folder = match &args.registry {
         Some(folder) => world.resolve(folder),
-        None => world.state_folder().ok_or(ServeError::NoFolder)?.join("lakesync/exports"),
+        None => world
+            .state_folder()
+            .ok_or(ServeError::NoFolder)?
+            .join("lakesync/exports"),
     };
     let secrets = |flag, path: &Option<std::path::PathBuf>| {
         let path = path.as_ref().map(|path| world.resolve(path));
-        path.map(|path| Secrets::read(flag, &path)).transpose().map_err(ServeError::from)
+        path.map(|path| Secrets::read(flag, &path))
+            .transpose()
+            .map_err(ServeError::from)
     };
     let token = secrets("--token-file", &args.token.token_file)?;
     let hook_secrets = secrets("--webhook-secret-file", &args.webhook_secret_file)?;
@@ -78,7 +85,11 @@ pub async fn cmd_serve(
         bandwidth: rate.map(|rate| Arc::new(Bandwidth::new(rate))),
         scan_every: SCAN_EVERY,
     });
-    ui.talk(&format!("Serving http://{}/ with the exports of {}", server.address(), folder.display()));
+    ui.talk(&format!(
+        "Serving http://{}/ with the exports of {}",
+        server.address(),
+        folder.display()
+    ));
     let _hang_ups = AbortOnDropHandle::new(tokio::spawn(hear_hang_ups(ui.clone())?));
     let service = Service::of(world);
     let _kept = service.clone().map(|service| {
@@ -95,7 +106,9 @@ pub async fn cmd_serve(
         service.stopping();
     }
     closed.cancel();
-    answering.await.map_err(|error| CliError::Runtime(std::io::Error::other(error)))?;
+    answering
+        .await
+        .map_err(|error| CliError::Runtime(std::io::Error::other(error)))?;
     ui.talk("Stopped; the exports that are enabled go on where they were when this is started again");
     Ok(signals.came().map_or(Exit::Done, Exit::Interrupted))
 }

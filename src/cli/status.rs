@@ -16,6 +16,9 @@ use super::world::World;
 use crate::model::CommitId;
 use crate::status::{Newest, StatusError, StatusHead, read_newest};
 
+/// How often `--watch` looks: two small requests each time.
+const WATCH_PAUSE: Duration = Duration::from_secs(1);
+
 /// The data of a `status` event.
 #[derive(Serialize)]
 struct StatusData<'a> {
@@ -31,6 +34,9 @@ struct StatusData<'a> {
 pub async fn cmd_status(ui: &Ui, args: &StatusArgs, world: &World, signals: &Signals) -> Result<Exit, CliError> {
     let store = StoreJob::new(&args.store, wire::FEW_REQUESTS, world)?;
     let target = TargetJob::new(&args.target, store)?;
+    if args.watch {
+        return signals.at_once(Box::pin(watch(ui, &target))).await;
+    }
     let newest = signals.at_once(Box::pin(async {
         let stores = wire::connect_both(&target).await?;
         let found = read_newest(stores.status.as_ref(), &target.status_path().prefix).await?;
@@ -45,7 +51,31 @@ pub async fn cmd_status(ui: &Ui, args: &StatusArgs, world: &World, signals: &Sig
     Ok(Exit::Done)
 }
 
-fn show(ui: &Ui, newest: &Newest) -> Result<(), CliError> {
+/// Prints the newest status each time it is another, until nobody reads that any more.
+async fn watch(ui: &Ui, target: &TargetJob) -> Result<Exit, CliError> {
+    let stores = wire::connect_both(target).await?;
+    let mut shown = None;
+    loop {
+        let newest = read_newest(stores.status.as_ref(), &target.status_path().prefix).await?;
+        if shown.is_none() && newest.is_none() {
+            ui.talk(&format!("{}: no status file yet", target.status_path()));
+        }
+        let seen = newest.as_ref().map(|newest| (newest.name.clone(), newest.etag.clone()));
+        if shown.as_ref() != Some(&seen) {
+            if let Some(newest) = &newest {
+                if shown.is_some() && !ui.is_json() {
+                    ui.answer("")?;
+                }
+                show(ui, newest)?;
+            }
+            shown = Some(seen);
+        }
+        tokio::time::sleep(WATCH_PAUSE).await;
+    }
+}
+
+/// Prints a status.
+pub fn show(ui: &Ui, newest: &Newest) -> Result<(), CliError> {
     let head = &newest.head;
     let since = head.finished_at.or(head.started_at);
     let age = since.map(|since| jiff::Timestamp::now().duration_since(since).unsigned_abs());

@@ -161,7 +161,7 @@ impl Continuous {
         };
         let head = match head {
             Ok(head) => head,
-            Err(error) => return self.failed(tour, None, &error.into()),
+            Err(error) => return self.failed(tour, None, &error.into(), stop),
         };
         self.state.send_modify(|state| state.saw(&head));
         let now = Instant::now();
@@ -231,15 +231,15 @@ impl Continuous {
                 self.state.send_modify(|state| state.exported(head));
                 Rest::Wakeable(now + self.delays.look_again)
             }
-            Err(error) => self.failed(tour, Some(head), &error),
+            Err(error) => self.failed(tour, Some(head), &error, stop),
         }
     }
 
     /// What is to be done about an error.
-    fn failed(&self, tour: &mut Tour, head: Option<&CommitId>, error: &ExportError) -> Rest {
+    fn failed(&self, tour: &mut Tour, head: Option<&CommitId>, error: &ExportError, stop: &CancellationToken) -> Rest {
         let last = LastError::of(error);
         match trouble_of(error) {
-            Trouble::Interrupted => Rest::Stop,
+            Trouble::Interrupted if stop.is_cancelled() => Rest::Stop,
             Trouble::Lease => {
                 tour.settled = None;
                 tour.failures += 1;
@@ -258,7 +258,8 @@ impl Continuous {
                 self.state.send_modify(|state| state.held(last, delay));
                 Rest::Wakeable(Instant::now() + delay)
             }
-            Trouble::Other => self.retry(tour, head, last),
+            // Also where a run gave up although nobody asked it to.
+            Trouble::Other | Trouble::Interrupted => self.retry(tour, head, last),
         }
     }
 
@@ -273,3 +274,6 @@ impl Continuous {
         Rest::Wakeable(until)
     }
 }
+
+#[cfg(test)]
+mod tests;

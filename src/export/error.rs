@@ -9,6 +9,8 @@ use crate::status::StatusError;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::transfer::TransferError;
 
+use super::hooks::HookReport;
+
 /// Why a run ended without a report.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -130,12 +132,10 @@ pub enum Refusal {
         found: String,
     },
     /// The command before the export failed.
-    #[error("nothing was exported, since the --before-export command {end}{said}")]
+    #[error("nothing was exported, since the --before-export command {}{}", report.end, report.last_line())]
     Hook {
-        /// How it ended.
-        end: String,
-        /// The last line that it said, after a colon.
-        said: String,
+        /// How it ended, and what it said.
+        report: Box<HookReport>,
     },
     /// The store cannot guard the lease, and `--lease required` was given.
     #[error(

@@ -101,8 +101,8 @@ pub struct HookReport {
 }
 
 impl HookReport {
-    /// The last line that it said, for a message.
-    fn last_line(&self) -> String {
+    /// The last line that it said, after a colon, for a message.
+    pub(super) fn last_line(&self) -> String {
         let line = self.output.lines().rev().find(|line| !line.trim().is_empty());
         line.map_or_else(String::new, |line| format!(": {}", line.trim()))
     }
@@ -164,8 +164,7 @@ impl Exporter {
             HookEnd::Success => Ok(Some(report)),
             HookEnd::Stopped => Err(ExportError::Interrupted),
             _ => Err(Refusal::Hook {
-                end: report.end.to_string(),
-                said: report.last_line(),
+                report: Box::new(report),
             }
             .into()),
         }

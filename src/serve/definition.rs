@@ -127,7 +127,10 @@ impl Definition {
 impl fmt::Display for Definition {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = |word: &String| toml::Value::String(word.clone()).to_string();
-        writeln!(out, "# An export that `lakesync serve` holds; may be edited, changes are picked up.")?;
+        writeln!(
+            out,
+            "# An export that `lakesync serve` holds; may be edited, changes are picked up."
+        )?;
         writeln!(out, "enabled = {}", self.enabled)?;
         for (key, words) in &self.options.0 {
             match words.as_slice() {
@@ -174,7 +177,12 @@ mod tests {
     #[test]
     fn a_definition_is_written_as_toml_whatever_stands_in_it() {
         let hostile = "a\"b\\\n\u{1}<script>";
-        let written = definition(&[("branch", &[hostile]), ("adopt", &["true"]), ("exclude", &["*.a", "b'"])]).to_toml();
+        let written = definition(&[
+            ("branch", &[hostile]),
+            ("adopt", &["true"]),
+            ("exclude", &["*.a", "b'"]),
+        ])
+        .to_toml();
         let read: toml::Table = written.parse().unwrap();
         assert_eq!(read["branch"].as_str(), Some(hostile));
         assert_eq!(read["adopt"].as_bool(), Some(true));
@@ -187,7 +195,10 @@ mod tests {
         let text = "# mine\nsource = \"enabled = true\"\nenabled=true # why\n";
         let off = with_enabled(text, false).unwrap();
         assert_eq!(off, "# mine\nsource = \"enabled = true\"\nenabled=false # why\n");
-        assert_eq!(with_enabled("source = \"x\"\n", false).unwrap(), "enabled = false\nsource = \"x\"\n");
+        assert_eq!(
+            with_enabled("source = \"x\"\n", false).unwrap(),
+            "enabled = false\nsource = \"x\"\n"
+        );
         assert!(with_enabled("source = ", false).is_err());
     }
 

@@ -53,7 +53,13 @@ impl Events {
 
     /// An export is no more.
     pub fn gone(&self, name: &ExportName) {
-        self.send("gone", &Named { name, value: Nothing {} });
+        self.send(
+            "gone",
+            &Named {
+                name,
+                value: Nothing {},
+            },
+        );
     }
 
     /// Listens from now on.

@@ -99,7 +99,8 @@ mod tests {
         let alive = Arc::new(());
         let join = || {
             let watch = Arc::clone(&alive);
-            hub.join("k".to_owned(), &Wake::default(), |_| Ok::<_, Infallible>(watch)).unwrap()
+            hub.join("k".to_owned(), &Wake::default(), |_| Ok::<_, Infallible>(watch))
+                .unwrap()
         };
         let (first, second) = (join(), join());
         drop(first);
@@ -113,7 +114,10 @@ mod tests {
     #[tokio::test]
     async fn a_watch_that_does_not_start_leaves_nothing() {
         let hub = Hub::default();
-        assert!(hub.join("k".to_owned(), &Wake::default(), |_| Err::<(), _>("no")).is_err());
+        assert!(
+            hub.join("k".to_owned(), &Wake::default(), |_| Err::<(), _>("no"))
+                .is_err()
+        );
         assert!(hub.is_empty());
     }
 }

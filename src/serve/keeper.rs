@@ -115,7 +115,10 @@ pub enum KeepError {
         name: ExportName,
     },
     /// There is another one of that name.
-    #[error("{name}: there is an export of that name with other options: {}", told::differences(difference))]
+    #[error(
+        "{name}: there is an export of that name with other options: {}",
+        told::differences(difference)
+    )]
     Differs {
         /// The name.
         name: ExportName,
@@ -231,7 +234,9 @@ impl Keeper {
 
     /// One export.
     pub fn get(&self, name: &ExportName) -> Result<ExportView, KeepError> {
-        self.shared.view(name).ok_or_else(|| KeepError::Unknown { name: name.clone() })
+        self.shared
+            .view(name)
+            .ok_or_else(|| KeepError::Unknown { name: name.clone() })
     }
 
     /// Takes an export into the registry; says whether it is new. An equal one is as good as new, and is switched on
@@ -312,7 +317,11 @@ impl Keeper {
         });
         let was_there = removed.await?;
         shared.scan().await;
-        if was_there { Ok(()) } else { Err(KeepError::Unknown { name: name.clone() }) }
+        if was_there {
+            Ok(())
+        } else {
+            Err(KeepError::Unknown { name: name.clone() })
+        }
     }
 
     /// Switches an export on; returns as soon as it has begun.
@@ -327,7 +336,11 @@ impl Keeper {
         let ended = async {
             loop {
                 let moved = self.shared.moved.notified();
-                let has_ended = self.shared.exports().get(name).is_none_or(|kept| kept.running().is_none());
+                let has_ended = self
+                    .shared
+                    .exports()
+                    .get(name)
+                    .is_none_or(|kept| kept.running().is_none());
                 if has_ended {
                     break;
                 }
@@ -343,9 +356,12 @@ impl Keeper {
     pub fn run_now(&self, name: &ExportName) -> Result<ExportView, KeepError> {
         {
             let exports = self.shared.exports();
-            let kept = exports.get(name).ok_or_else(|| KeepError::Unknown { name: name.clone() })?;
+            let kept = exports
+                .get(name)
+                .ok_or_else(|| KeepError::Unknown { name: name.clone() })?;
             let hold = kept.running().filter(|hold| !hold.is_stopping());
-            hold.ok_or_else(|| KeepError::NotRunning { name: name.clone() })?.run_now();
+            hold.ok_or_else(|| KeepError::NotRunning { name: name.clone() })?
+                .run_now();
         }
         self.get(name)
     }
@@ -354,7 +370,9 @@ impl Keeper {
     pub async fn runs(&self, name: &ExportName, limit: usize) -> Result<Vec<RunView>, KeepError> {
         let (mut runs, files) = {
             let exports = self.shared.exports();
-            let kept = exports.get(name).ok_or_else(|| KeepError::Unknown { name: name.clone() })?;
+            let kept = exports
+                .get(name)
+                .ok_or_else(|| KeepError::Unknown { name: name.clone() })?;
             let runs = kept.with_state(|state| state.runs.iter().rev().take(limit).map(RunView::of).collect());
             (runs.unwrap_or_else(Vec::new), kept.files())
         };
@@ -371,11 +389,19 @@ impl Keeper {
     }
 
     /// Records of the newest status file.
-    pub async fn records(&self, name: &ExportName, after: Option<&str>, limit: usize) -> Result<RecordsPage, KeepError> {
+    pub async fn records(
+        &self,
+        name: &ExportName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<RecordsPage, KeepError> {
         let files = {
             let exports = self.shared.exports();
-            let kept = exports.get(name).ok_or_else(|| KeepError::Unknown { name: name.clone() })?;
-            kept.files().ok_or_else(|| KeepError::NotRunning { name: name.clone() })?
+            let kept = exports
+                .get(name)
+                .ok_or_else(|| KeepError::Unknown { name: name.clone() })?;
+            kept.files()
+                .ok_or_else(|| KeepError::NotRunning { name: name.clone() })?
         };
         files.page(after, limit).await
     }
@@ -416,7 +442,11 @@ impl Keeper {
 
     /// Why the registry could not be read the last time, if so.
     pub fn trouble(&self) -> Option<String> {
-        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     async fn switch(&self, name: &ExportName, enabled: bool) -> Result<(), KeepError> {
@@ -432,17 +462,28 @@ impl Keeper {
             complaint: Complaint::new(message),
         };
         shared.scan().await;
-        if let Some(found) = shared.exports().get(name).and_then(|kept| kept.complaint.clone()).filter(|_| enabled) {
+        if let Some(found) = shared
+            .exports()
+            .get(name)
+            .and_then(|kept| kept.complaint.clone())
+            .filter(|_| enabled)
+        {
             return Err(KeepError::Broken {
                 name: name.clone(),
                 complaint: found,
             });
         }
         let is_so = shared.exports().get(name).is_some_and(|kept| {
-            kept.complaint.is_none() && kept.defined.as_ref().is_some_and(|(definition, _)| definition.enabled == enabled)
+            kept.complaint.is_none()
+                && kept
+                    .defined
+                    .as_ref()
+                    .is_some_and(|(definition, _)| definition.enabled == enabled)
         });
         if !is_so {
-            shared.write(name, with_enabled(&text, enabled).map_err(complaint)?).await?;
+            shared
+                .write(name, with_enabled(&text, enabled).map_err(complaint)?)
+                .await?;
             shared.scan().await;
         }
         Ok(())

@@ -185,7 +185,10 @@ mod tests {
         live.moved(10);
         live.warn("odd");
         let seen = live.progress();
-        assert_eq!((seen.bytes, seen.bytes_total, seen.objects_total), (10, Some(30), Some(4)));
+        assert_eq!(
+            (seen.bytes, seen.bytes_total, seen.objects_total),
+            (10, Some(30), Some(4))
+        );
         assert_eq!(live.warnings(), ["odd"]);
         let ticks = live.ticks();
         live.phase(Phase::Look);

@@ -23,17 +23,32 @@ const LAG: Family = gauge(
 );
 const RUNS: Family = counter("lakesync_runs_total", "Runs by how they ended.");
 const OBJECTS: Family = counter("lakesync_objects_total", "Objects by what was done with them.");
-const BYTES: Family = counter("lakesync_bytes_total", "Bytes of bodies by their direction, repeated ones included.");
+const BYTES: Family = counter(
+    "lakesync_bytes_total",
+    "Bytes of bodies by their direction, repeated ones included.",
+);
 const EXPORTED_BYTES: Family = counter("lakesync_exported_bytes_total", "Bytes of objects sent and copied.");
-const REQUESTS: Family = counter("lakesync_s3_requests_total", "Attempts of requests to stores, by operation.");
+const REQUESTS: Family = counter(
+    "lakesync_s3_requests_total",
+    "Attempts of requests to stores, by operation.",
+);
 const RETRIES: Family = counter(
     "lakesync_s3_retries_total",
     "Attempts that repeat a failed one, and those after which a store asked to go slower.",
 );
-const RATE: Family = gauge("lakesync_throttle_rate", "Requests that may be under way at once, as stores bear it.");
-const WATCHES: Family = gauge("lakesync_watches", "Sources that are watched, each for all exports of it.");
+const RATE: Family = gauge(
+    "lakesync_throttle_rate",
+    "Requests that may be under way at once, as stores bear it.",
+);
+const WATCHES: Family = gauge(
+    "lakesync_watches",
+    "Sources that are watched, each for all exports of it.",
+);
 const LISTENERS: Family = gauge("lakesync_event_listeners", "Clients that listen to events.");
-const REGISTRY: Family = gauge("lakesync_registry_ok", "Whether the registry's folder could be read the last time.");
+const REGISTRY: Family = gauge(
+    "lakesync_registry_ok",
+    "Whether the registry's folder could be read the last time.",
+);
 
 const fn gauge(name: &'static str, help: &'static str) -> Family {
     Family {
@@ -60,8 +75,15 @@ impl Text {
     }
 
     fn value(&mut self, family: &Family, labels: &[(&str, &str)], value: f64) {
-        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"", escape(value)))
+            .collect();
+        let labels = if labels.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", labels.join(","))
+        };
         writeln!(self.0, "{}{labels} {value}", family.name).expect("a string takes all");
     }
 }

@@ -76,14 +76,19 @@ mod tests {
             assert_eq!(good.parse::<ExportName>().unwrap().to_string(), good);
         }
         let long = "x".repeat(101);
-        for bad in ["", ".", "..", ".hidden", "-x", "a/b", "../a", "a b", "ä", "<script>", "a\n", &long] {
+        for bad in [
+            "", ".", "..", ".hidden", "-x", "a/b", "../a", "a b", "ä", "<script>", "a\n", &long,
+        ] {
             assert!(bad.parse::<ExportName>().is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn any_text_with_a_letter_gives_a_name() {
-        assert_eq!(ExportName::of_text("lake-feature/ä<b>").unwrap().as_str(), "lake-feature---b-");
+        assert_eq!(
+            ExportName::of_text("lake-feature/ä<b>").unwrap().as_str(),
+            "lake-feature---b-"
+        );
         assert_eq!(ExportName::of_text("./-x").unwrap().as_str(), "x");
         assert!(ExportName::of_text("/..").is_err());
     }

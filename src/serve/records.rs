@@ -149,7 +149,9 @@ impl StatusFiles {
 
     /// The runs that status files tell of, newest first, those of `known` aside.
     pub async fn runs(&self, limit: usize, known: &[String]) -> Result<Vec<RunView>, KeepError> {
-        let names = list_names(&*self.store, &self.prefix).await.map_err(crate::status::StatusError::from)?;
+        let names = list_names(&*self.store, &self.prefix)
+            .await
+            .map_err(crate::status::StatusError::from)?;
         let heads = futures::stream::iter(names.into_iter().rev().take(limit + known.len())).map(|name| async move {
             let head = read_head(&*self.store, &self.key(&name)).await?;
             Ok::<_, KeepError>(head.map(|(head, _)| run_of(&name, &head)))
@@ -211,7 +213,9 @@ mod tests {
         let prefix = Prefix::new("out/");
         let mut text = format!("{:<4095}\n", r#"{"status":"success","commit":"c","run":"r"}"#);
         for number in 0..count {
-            text.push_str(&format!("{{\"path\":\"f/{number:06}\",\"etag\":\"e{number}\",\"size\":{number}}}\n"));
+            text.push_str(&format!(
+                "{{\"path\":\"f/{number:06}\",\"etag\":\"e{number}\",\"size\":{number}}}\n"
+            ));
         }
         store.foreign_put(&prefix.join(NAME), text);
         let files = StatusFiles {
@@ -250,7 +254,10 @@ mod tests {
         assert!(matches!(files.page(Some(&after), 3).await, Err(KeepError::Moved)));
         store.foreign_delete(&key);
         assert!(matches!(files.page(Some(&after), 3).await, Err(KeepError::Moved)));
-        assert!(matches!(files.page(Some("nonsense"), 3).await, Err(KeepError::BadCursor)));
+        assert!(matches!(
+            files.page(Some("nonsense"), 3).await,
+            Err(KeepError::BadCursor)
+        ));
         assert!(matches!(files.page(None, 3).await, Err(KeepError::NoStatus { .. })));
     }
 
@@ -258,9 +265,15 @@ mod tests {
     async fn runs_before_this_process_are_told_and_none_twice() {
         let (files, store) = files(0);
         let other = files.prefix.join("_STATUS_20261122T071423.000Z.json");
-        store.foreign_put(&other, "{\"status\":\"failure\",\"message\":\"no\",\"run\":\"r2\"}\n".to_owned());
+        store.foreign_put(
+            &other,
+            "{\"status\":\"failure\",\"message\":\"no\",\"run\":\"r2\"}\n".to_owned(),
+        );
         let runs = files.runs(10, &[]).await.unwrap();
-        let shown: Vec<_> = runs.iter().map(|run| (run.run.as_deref(), run.result.as_str())).collect();
+        let shown: Vec<_> = runs
+            .iter()
+            .map(|run| (run.run.as_deref(), run.result.as_str()))
+            .collect();
         assert_eq!(shown, [(Some("r2"), "failure"), (Some("r"), "success")]);
         assert_eq!(runs[0].error.as_deref(), Some("no"));
         assert_eq!(files.runs(10, &["r2".to_owned()]).await.unwrap().len(), 1);

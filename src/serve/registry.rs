@@ -168,7 +168,9 @@ impl Registry {
             Err(error) => return Err(fail(error)),
         };
         let mut bytes = Vec::new();
-        file.take(LONGEST_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
+        file.take(LONGEST_FILE_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(fail)?;
         if bytes.len() as u64 > LONGEST_FILE_BYTES {
             return Err(RegistryError::TooLong { path });
         }
@@ -195,7 +197,9 @@ impl Registry {
     pub fn remove(&self, name: &ExportName) -> Result<bool, RegistryError> {
         let path = self.path_of(name);
         let removed = match std::fs::remove_file(&path) {
-            Ok(()) => File::open(&self.folder).and_then(|folder| folder.sync_all()).map(|()| true),
+            Ok(()) => File::open(&self.folder)
+                .and_then(|folder| folder.sync_all())
+                .map(|()| true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         };
@@ -275,9 +279,15 @@ mod tests {
         assert_eq!(scan.files.keys().map(ExportName::as_str).collect::<Vec<_>>(), ["ok"]);
         assert_eq!(scan.odd, ["b c.toml"]);
         std::fs::write(folder.path().join("long.toml"), vec![b'#'; 70_000]).unwrap();
-        assert!(matches!(registry.read(&name("long")), Err(RegistryError::TooLong { .. })));
+        assert!(matches!(
+            registry.read(&name("long")),
+            Err(RegistryError::TooLong { .. })
+        ));
         std::fs::write(folder.path().join("odd.toml"), [0xff]).unwrap();
-        assert!(matches!(registry.read(&name("odd")), Err(RegistryError::NotText { .. })));
+        assert!(matches!(
+            registry.read(&name("odd")),
+            Err(RegistryError::NotText { .. })
+        ));
     }
 
     /// The disk is full at the size of a file: the old text stays, and nothing half-written is left.
@@ -291,7 +301,10 @@ mod tests {
         let blocked = name("blocked");
         std::fs::create_dir(registry.path_of(&blocked)).unwrap();
         let error = registry.write(&blocked, "x").unwrap_err().to_string();
-        assert!(error.contains("blocked.toml") && error.contains("cannot be written"), "{error}");
+        assert!(
+            error.contains("blocked.toml") && error.contains("cannot be written"),
+            "{error}"
+        );
         let left: Vec<_> = std::fs::read_dir(folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

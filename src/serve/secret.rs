@@ -68,7 +68,11 @@ impl Secrets {
         // Hashes are of one length, so that not even that of the secret shows.
         let given = blake3::hash(given.as_bytes());
         let equal = |secret: &String| given.as_bytes().ct_eq(blake3::hash(secret.as_bytes()).as_bytes());
-        let any = self.0.iter().map(equal).fold(subtle::Choice::from(0), |any, one| any | one);
+        let any = self
+            .0
+            .iter()
+            .map(equal)
+            .fold(subtle::Choice::from(0), |any, one| any | one);
         any.into()
     }
 
@@ -105,7 +109,10 @@ mod tests {
         }
         for bad in ["", "\n \n", "short\n", "long-enough-a-secret\nshort\n"] {
             let bad = file(bad);
-            assert!(matches!(Secrets::read("--token-file", bad.path()), Err(SecretError::Weak { .. })));
+            assert!(matches!(
+                Secrets::read("--token-file", bad.path()),
+                Err(SecretError::Weak { .. })
+            ));
         }
     }
 

@@ -46,6 +46,8 @@ pub enum SourceFault {
     None,
     /// It fails as a whole, with [`SourceError::Injected`].
     Fail,
+    /// There is no such branch any more.
+    Gone,
     /// The file cannot be read, which concerns it alone; for all but an opening the same as `Fail`.
     Unreadable,
     /// It comes only after this long.
@@ -102,6 +104,9 @@ impl FaultySource {
             (SourceFault::None, _) => Ok(None),
             (SourceFault::Unreadable, Some(path)) => Err(unreadable(path)),
             (SourceFault::Fail | SourceFault::Unreadable, _) => Err(SourceError::Injected),
+            (SourceFault::Gone, _) => Err(SourceError::NoSuchPath {
+                path: self.inner.name().into(),
+            }),
             (SourceFault::Delay(delay), _) => {
                 sleep(delay).await;
                 Ok(None)

@@ -132,6 +132,13 @@ impl GitSource {
         (repository.git_dir().to_owned(), repository.common_dir().to_owned())
     }
 
+    /// Whether a commit comes before another in history; not where this repository has not both of them.
+    pub async fn is_ancestor(&self, older: &CommitId, newer: &CommitId) -> Result<bool, SourceError> {
+        let (older, newer) = (older.clone(), newer.clone());
+        self.blocking(move |inner| inner.readers.take().is_ancestor(&older, &newer))
+            .await
+    }
+
     /// Walks the two trees on a thread of its own; `from` of `None` stands for an empty tree.
     fn stream<T: Said>(&self, from: Option<&CommitId>, to: &CommitId) -> Result<Stream<Item<T>>, SourceError> {
         let (sink, stream) = super::channel();

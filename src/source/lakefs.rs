@@ -31,7 +31,7 @@ pub use error::{LakeFsError, LakeFsErrorKind};
 pub use listing::ListingChoice;
 pub use uri::{LakeFsRef, LakeFsUri, RepositoryName, UriError};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,6 +48,9 @@ use crate::model::{Change, CommitId, Entry, RelPath};
 
 /// So many commits are remembered; a run asks for two.
 const COMMITS: usize = 64;
+
+/// So many commits of a history are looked at: a commit that was skipped lies a few behind the one that went out.
+const HISTORY: usize = 1_000;
 
 /// So many objects at once a server, or the store behind it, serves well.
 const OPENS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not zero");
@@ -154,6 +157,25 @@ impl LakeFsSource {
     /// The client, for its counts.
     pub fn client(&self) -> &LakeFsClient {
         &self.inner.client
+    }
+
+    /// Asks whether a commit comes before another in history. Looks at [`HISTORY`] commits at most, since each is a
+    /// request; one further back counts as none.
+    pub async fn is_ancestor(&self, older: &CommitId, newer: &CommitId) -> Result<bool, SourceError> {
+        let mut waiting = VecDeque::from([newer.clone()]);
+        let mut seen = HashSet::from([newer.clone()]);
+        while let Some(commit) = waiting.pop_front() {
+            for parent in self.inner.commit(&commit).await?.parents {
+                let parent = CommitId::new(parent);
+                if parent == *older {
+                    return Ok(true);
+                }
+                if seen.len() < HISTORY && seen.insert(parent.clone()) {
+                    waiting.push_back(parent);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Asks whether it moves with new commits: whether it is a branch, and not a tag or a commit.

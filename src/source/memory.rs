@@ -168,6 +168,11 @@ impl MemorySource {
         self.lock().head = Some(to.clone());
     }
 
+    /// Deletes the branch; its commits stay, and the next commit makes it anew.
+    pub fn delete_branch(&self) {
+        self.lock().head = None;
+    }
+
     /// Loses a commit, as a garbage collection or another clone would; it can stay the head.
     pub fn forget(&self, commit: &CommitId) {
         self.lock().commits.remove(commit);

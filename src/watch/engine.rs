@@ -275,8 +275,12 @@ impl Engine {
                 news = true;
             }
         }
+        // Those that never were there, such as a folder of reftables, are looked for, too.
         let is_back = |root: &Root| root.armed.is_none() && identity(&root.path).is_some();
-        if self.watcher.is_some() && self.config.roots.iter().any(is_back) {
+        let is_back = self.config.roots.iter().any(is_back);
+        if self.watcher.is_some() && (news || is_back) {
+            // With a watcher of its own: the old one still hears of what was moved away.
+            self.watcher = None;
             self.arm_all();
             news = true;
         }

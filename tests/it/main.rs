@@ -8,6 +8,8 @@
 mod audit;
 mod causes;
 mod cli;
+#[cfg(feature = "git")]
+mod continuous;
 mod dir_source;
 mod doctor;
 mod export;

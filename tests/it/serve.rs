@@ -145,7 +145,8 @@ impl Serving {
 
     /// Waits until a commit is out.
     pub async fn until_out(&self, name: &str, commit: &str) -> Value {
-        self.until(name, |export| export["exported"] == commit && export["state"] == "idle").await
+        self.until(name, |export| export["exported"] == commit && export["state"] == "idle")
+            .await
     }
 
     /// The files of the repository are the objects below a path, and no others.
@@ -153,7 +154,11 @@ impl Serving {
         let prefix = format!("{path}/");
         let keys = self.room.bucket.keys().await;
         let is_data = |path: &&str| !path.starts_with("_lakesync/") && !path.starts_with("_STATUS_");
-        let found: Vec<&str> = keys.iter().filter_map(|key| key.strip_prefix(&prefix)).filter(is_data).collect();
+        let found: Vec<&str> = keys
+            .iter()
+            .filter_map(|key| key.strip_prefix(&prefix))
+            .filter(is_data)
+            .collect();
         let wanted: Vec<&str> = expected.iter().map(|(path, _)| *path).collect();
         assert_eq!(found, wanted);
         for (path, text) in expected {
@@ -173,7 +178,13 @@ impl Serving {
     /// Runs a client that must succeed; gives what it printed.
     pub async fn client_done(&self, words: &[&str]) -> String {
         let output = self.client(words).await;
-        assert_eq!(output.status.code(), Some(0), "{words:?}: {}\n{}", said(&output), self.said());
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{words:?}: {}\n{}",
+            said(&output),
+            self.said()
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 }
@@ -208,9 +219,19 @@ async fn spawn(room: &Room, words: &[&str]) -> (Child, String, std::sync::Arc<st
 /// `lakesync serve` with more words, not yet started.
 pub fn command(room: &Room, words: &[&str]) -> Command {
     let registry = room.folder().join("exports");
-    let first = ["serve", "--listen", "127.0.0.1:0", "--registry", registry.to_str().unwrap()];
+    let first = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--registry",
+        registry.to_str().unwrap(),
+    ];
     let has_address = words.contains(&"--listen");
-    let first = if has_address { &[first[0], first[3], first[4]][..] } else { &first[..] };
+    let first = if has_address {
+        &[first[0], first[3], first[4]][..]
+    } else {
+        &first[..]
+    };
     let mut command = room.program(&room.bucket.server.endpoint, &[first, words].concat());
     command.stdout(Stdio::null());
     command

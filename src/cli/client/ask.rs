@@ -113,7 +113,8 @@ pub struct Client {
 pub fn parse_server(text: &str) -> Result<String, &'static str> {
     const WANTED: &str = "not the URL of a server; write http://HOST:PORT or https://HOST";
     let url = reqwest::Url::parse(text).map_err(|_| WANTED)?;
-    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let is_plain =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !is_plain {
         return Err(WANTED);
     }
@@ -167,9 +168,15 @@ impl Client {
         let response = request.send().await.map_err(|error| {
             let source = error.without_url();
             if source.is_connect() {
-                ClientError::NoServer { server: server(), source }
+                ClientError::NoServer {
+                    server: server(),
+                    source,
+                }
             } else {
-                ClientError::CutOff { server: server(), source }
+                ClientError::CutOff {
+                    server: server(),
+                    source,
+                }
             }
         })?;
         let status = response.status();
@@ -228,8 +235,17 @@ mod tests {
     #[test]
     fn a_server_is_a_url_without_a_password() {
         assert_eq!(parse_server("http://127.0.0.1:8571/").unwrap(), "http://127.0.0.1:8571");
-        assert_eq!(parse_server("https://lake.example/x").unwrap(), "https://lake.example/x");
-        for bad in ["", "127.0.0.1:8571", "ftp://host", "http://user:pass@host", "http://host?x=1"] {
+        assert_eq!(
+            parse_server("https://lake.example/x").unwrap(),
+            "https://lake.example/x"
+        );
+        for bad in [
+            "",
+            "127.0.0.1:8571",
+            "ftp://host",
+            "http://user:pass@host",
+            "http://host?x=1",
+        ] {
             assert!(parse_server(bad).is_err(), "{bad}");
         }
     }
@@ -241,7 +257,12 @@ mod tests {
             message: String::new(),
             cure: None,
         };
-        for (status, exit) in [(409, Exit::Usage), (404, Exit::Usage), (507, Exit::Failed), (429, Exit::Failed)] {
+        for (status, exit) in [
+            (409, Exit::Usage),
+            (404, Exit::Usage),
+            (507, Exit::Failed),
+            (429, Exit::Failed),
+        ] {
             assert_eq!(Exit::from(&refused(status)), exit, "{status}");
         }
     }

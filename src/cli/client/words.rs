@@ -54,7 +54,10 @@ pub fn asked(args: &RepoExportArgs, matches: &ArgMatches, layers: &Layers, world
             words.push("true".to_owned());
         }
         if PATHS.contains(&id.as_str()) {
-            words = words.iter().map(|word| world.resolve(Path::new(word)).display().to_string()).collect();
+            words = words
+                .iter()
+                .map(|word| world.resolve(Path::new(word)).display().to_string())
+                .collect();
         }
         options.insert(key_of_id(&id), words);
     }
@@ -77,7 +80,9 @@ fn git_name(path: &Path) -> String {
         Some(name) if name == ".git" => path.parent().and_then(Path::file_name),
         name => name,
     };
-    let name = named.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = named
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     name.strip_suffix(".git").map(str::to_owned).unwrap_or(name)
 }
 
@@ -111,7 +116,10 @@ mod tests {
         let world = World::sealed(folder.path(), &[]);
         let command = Cli::plain_command();
         let layers = Layers::read(&command, None, &world).unwrap();
-        let matches = layers.apply(command).try_get_matches_from(line.split_whitespace()).unwrap();
+        let matches = layers
+            .apply(command)
+            .try_get_matches_from(line.split_whitespace())
+            .unwrap();
         let CommandArgs::Repo(args) = Cli::from_arg_matches(&matches).unwrap().command else {
             panic!("{line}");
         };
@@ -131,7 +139,11 @@ mod tests {
                     --exclude *.a --exclude *.b --cache c --name mine --server http://h:1 --quiet";
         let asked = read(line, "region = \"eu\"\njson = false\n").unwrap();
         assert_eq!(asked.name, "mine");
-        let shown: Vec<String> = asked.options.iter().map(|(key, words)| format!("{key}={}", words.join(","))).collect();
+        let shown: Vec<String> = asked
+            .options
+            .iter()
+            .map(|(key, words)| format!("{key}={}", words.join(",")))
+            .collect();
         assert_eq!(
             shown,
             [

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval_at};
 
 use crate::cli::human::{show_count, show_duration};
-use crate::cli::ui::Ui;
+use crate::cli::ui::{ErrorData, EventKind, Ui, mask};
 use crate::export::continuous::{ContinuousState, Phase};
 
 /// How often it says that it is well: often enough that a log shows it, too rarely to fill one.
@@ -32,13 +32,27 @@ pub async fn talk(ui: Ui, mut state: watch::Receiver<ContinuousState>) {
                 }
                 let now = state.borrow_and_update().clone();
                 match said.news(&now) {
-                    Some(News::Problem(text)) => ui.problem(&text),
+                    Some(News::Problem(text)) => {
+                        // It goes on when nobody reads its events.
+                        let _ = ui.event(EventKind::Error, &problem(&mask(&text)));
+                        ui.problem(&text);
+                    }
                     Some(News::Talk(text)) => ui.talk(&text),
                     None => {}
                 }
             }
             _ = quiet.tick() => ui.talk(&well(&state.borrow())),
         }
+    }
+}
+
+fn problem(text: &str) -> ErrorData<'_> {
+    ErrorData {
+        message: text,
+        path: None,
+        causes: &[],
+        hint: None,
+        exit_code: None,
     }
 }
 

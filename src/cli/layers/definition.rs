@@ -87,7 +87,8 @@ impl Layers {
         let known = definition_arguments(command);
         let is_said = |id: &String, words: &[OsString]| {
             let usual = known.get(id).map(|arg| arg.get_default_values()).unwrap_or_default();
-            let is_usual = usual.len() == words.len() && usual.iter().zip(words).all(|(usual, word)| usual.as_os_str() == word);
+            let is_usual =
+                usual.len() == words.len() && usual.iter().zip(words).all(|(usual, word)| usual.as_os_str() == word);
             // A switch that is off is as good as none.
             let is_off = usual.is_empty() && words == ["false"] && known.get(id).is_some_and(is_switch);
             !is_usual && !is_off
@@ -105,7 +106,9 @@ fn is_switch(arg: &Arg) -> bool {
 
 /// The arguments that a definition may say, by their ids.
 pub fn definition_arguments(command: &Command) -> BTreeMap<String, Arg> {
-    let export = command.find_subcommand("export").expect("there is a command of that name");
+    let export = command
+        .find_subcommand("export")
+        .expect("there is a command of that name");
     let may = |arg: &&Arg| is_layered(arg) && !NOT_OF_DEFINITIONS.contains(&arg.get_id().as_str());
     export
         .get_arguments()
@@ -132,10 +135,19 @@ mod tests {
                     overwrite = true\nexclude = [\"*.a\", \"*.b\"]\nconcurrency = 7\n";
         let (enabled, words) = read(text).unwrap();
         assert!(enabled);
-        let shown: Vec<String> = words.iter().map(|(key, words)| format!("{key}={}", words.join(","))).collect();
+        let shown: Vec<String> = words
+            .iter()
+            .map(|(key, words)| format!("{key}={}", words.join(",")))
+            .collect();
         assert_eq!(
             shown,
-            ["concurrency=7", "exclude=*.a,*.b", "export-path=s3://b/p/", "overwrite=true", "source=git:/x"]
+            [
+                "concurrency=7",
+                "exclude=*.a,*.b",
+                "export-path=s3://b/p/",
+                "overwrite=true",
+                "source=git:/x"
+            ]
         );
         assert!(!read("enabled = false").unwrap().0);
     }
@@ -143,7 +155,10 @@ mod tests {
     #[test]
     fn a_mistake_is_named_with_its_line() {
         for (text, expected) in [
-            ("source = \"x\"\nexport-pat = \"s3://b\"\n", "x.toml:2: unknown key \"export-pat\"; did you mean export-path"),
+            (
+                "source = \"x\"\nexport-pat = \"s3://b\"\n",
+                "x.toml:2: unknown key \"export-pat\"; did you mean export-path",
+            ),
             ("\nenabled = 3\n", "x.toml:2: enabled: is neither true nor false"),
             ("part-size = \"x\"\n", "x.toml:1: part-size: "),
             ("continuous = true\n", "x.toml:1: unknown key \"continuous\""),
@@ -159,7 +174,9 @@ mod tests {
     fn a_request_is_read_like_a_file_and_blamed_as_itself() {
         let command = Cli::plain_command();
         let options = [("part-size", vec!["nonsense".into()])];
-        let error = Layers::of_request(&command, options.into_iter()).unwrap_err().to_string();
+        let error = Layers::of_request(&command, options.into_iter())
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("request: part-size: "), "{error}");
     }
 

@@ -53,7 +53,9 @@ impl Opener {
     /// What somebody would have typed.
     fn args(&self, own: &Layers) -> Result<ExportArgs, CliError> {
         let layers = own.over(&self.base);
-        let matches = layers.apply(self.command.clone()).try_get_matches_from(["lakesync", "export"])?;
+        let matches = layers
+            .apply(self.command.clone())
+            .try_get_matches_from(["lakesync", "export"])?;
         match Cli::from_arg_matches(&matches)?.command {
             CommandArgs::Export(args) => Ok(*args),
             _ => unreachable!("the words are those of an export"),
@@ -61,7 +63,9 @@ impl Opener {
     }
 
     fn of_options(&self, options: &Options) -> Result<Layers, CliError> {
-        let words = options.iter().map(|(key, words)| (key, words.iter().map(Into::into).collect()));
+        let words = options
+            .iter()
+            .map(|(key, words)| (key, words.iter().map(Into::into).collect()));
         Ok(Layers::of_request(&self.command, words)?)
     }
 
@@ -83,7 +87,9 @@ impl Opener {
         let place = &args.flags.place;
         let source = args.source.source.as_deref();
         let mut facts = Facts {
-            source: source.map(|source| mask(&source.to_string_lossy()).into_owned()).unwrap_or_default(),
+            source: source
+                .map(|source| mask(&source.to_string_lossy()).into_owned())
+                .unwrap_or_default(),
             branch: args.flags.select.branch.clone(),
             export_path: place.export_path.as_ref().map(ToString::to_string).unwrap_or_default(),
             status_path: place.status.export_status_path.as_ref().map(ToString::to_string),
@@ -112,7 +118,12 @@ impl Opener {
     async fn store(&self, job: &StoreJob, bucket: &Bucket) -> Result<Arc<dyn Store>, CliError> {
         // The world is one for all, so that the flags say all that can differ.
         let key = format!("{bucket} {} {:?}", job.concurrency, job.args);
-        let known = self.stores.lock().unwrap_or_else(PoisonError::into_inner).get(&key).and_then(Weak::upgrade);
+        let known = self
+            .stores
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .and_then(Weak::upgrade);
         if let Some(store) = known {
             return Ok(store);
         }
@@ -140,8 +151,13 @@ impl Opener {
         let data = self.store(&job.store, &job.config.export_path.bucket).await?;
         let status = self.store(&job.store, &job.config.status_path.bucket).await?;
         let own_rate = job.bandwidth.and_then(std::num::NonZeroU64::new);
-        let mut exporter =
-            wire::exporter_on(Stores { data, status }, source.source(), job, parts.progress, parts.counts);
+        let mut exporter = wire::exporter_on(
+            Stores { data, status },
+            source.source(),
+            job,
+            parts.progress,
+            parts.counts,
+        );
         exporter.limiter = parts.limiter;
         exporter.bandwidth = match (own_rate, parts.bandwidth) {
             (Some(rate), Some(all)) => Some(Arc::new(Bandwidth::within(rate, all))),
@@ -172,8 +188,13 @@ fn watch_key(source: &opened::Opened, job: &ExportJob, args: &ExportArgs) -> Str
         ),
         opened::Opened::LakeFs(_) => {
             let endpoint = job.source.lakefs.as_ref().map(|lakefs| lakefs.endpoint.to_string());
-            let Place::LakeFs(uri) = &job.source.place else { unreachable!("lakeFS was opened") };
-            format!("lakefs {endpoint:?} {} {:?} {interval:?}", uri.repository, uri.reference)
+            let Place::LakeFs(uri) = &job.source.place else {
+                unreachable!("lakeFS was opened")
+            };
+            format!(
+                "lakefs {endpoint:?} {} {:?} {interval:?}",
+                uri.repository, uri.reference
+            )
         }
     }
 }
@@ -218,6 +239,8 @@ impl Open for Opener {
     }
 
     async fn open(&self, options: &Options, parts: Parts) -> Result<Opened, Complaint> {
-        Box::pin(self.opened(options, parts)).await.map_err(|error| complaint(&error))
+        Box::pin(self.opened(options, parts))
+            .await
+            .map_err(|error| complaint(&error))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::export::{Counts, ExportError, Outcome, Report};
+use crate::export::{Counts, ExportError, HookReport, Outcome, Refusal, Report};
 use crate::model::{CommitId, RunId, S3Url};
 
 /// So many runs are remembered: a chart's worth, in some 50 KiB.
@@ -84,6 +84,8 @@ pub struct RunFacts {
     pub bytes: u64,
     /// The name of its status file.
     pub status_file: Option<String>,
+    /// What came of the user's commands.
+    pub hooks: Vec<HookReport>,
     /// What went wrong, with the cure.
     pub error: Option<String>,
 }
@@ -95,9 +97,9 @@ pub struct LastError {
     pub message: String,
     /// Why, from the top down.
     pub causes: Vec<String>,
-    /// When it was first met.
+    /// When the first of the failures in a row was.
     pub since: Timestamp,
-    /// How often in a row.
+    /// How many failures there were in a row, this one included.
     pub times: u32,
 }
 
@@ -222,7 +224,8 @@ impl ContinuousState {
         self.phase = phase;
         // A delay is minutes at most, so there is always such a time.
         self.next_try = Timestamp::now().checked_add(delay).ok();
-        if let Some(before) = self.error.take_if(|before| before.message == error.message) {
+        // Whatever it was: the words of an error may hold a time or a number of their own.
+        if let Some(before) = self.error.take() {
             error.since = before.since;
             error.times = before.times.saturating_add(1);
         }
@@ -299,6 +302,7 @@ impl RunFacts {
             counts: Counts::default(),
             bytes: 0,
             status_file: None,
+            hooks: Vec::new(),
             error,
         };
         let report = match outcome {
@@ -312,7 +316,14 @@ impl RunFacts {
                     ExportError::Interrupted => RunResult::Interrupted,
                     _ => RunResult::Error,
                 };
-                return Some(facts(result, Some(LastError::of(error).to_string())));
+                let hooks = match error {
+                    ExportError::Refused(Refusal::Hook { report }) => vec![(**report).clone()],
+                    _ => Vec::new(),
+                };
+                return Some(Self {
+                    hooks,
+                    ..facts(result, Some(LastError::of(error).to_string()))
+                });
             }
         };
         let result = match report.outcome {
@@ -326,6 +337,7 @@ impl RunFacts {
             counts: report.counts,
             bytes: report.counts.put_bytes + report.counts.copied_bytes,
             status_file: report.status_file.clone(),
+            hooks: report.hooks.clone(),
             ..facts(result, (result == RunResult::Failed).then(|| failed_text(report)))
         })
     }

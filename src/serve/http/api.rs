@@ -67,13 +67,17 @@ pub fn export_list(app: &App) -> ExportList {
 
 /// Reads a name out of a path.
 fn name_of(text: &str) -> Result<ExportName, ApiError> {
-    ExportName::from_str(text).map_err(|error| ApiError::new(StatusCode::NOT_FOUND, error.to_string(), "no export has such a name"))
+    ExportName::from_str(text)
+        .map_err(|error| ApiError::new(StatusCode::NOT_FOUND, error.to_string(), "no export has such a name"))
 }
 
 fn query_of<T>(query: Result<Query<T>, axum::extract::rejection::QueryRejection>) -> Result<T, ApiError> {
     match query {
         Ok(Query(query)) => Ok(query),
-        Err(error) => Err(ApiError::bad_request(error.body_text(), "see /api/v1/openapi.json for what may be asked")),
+        Err(error) => Err(ApiError::bad_request(
+            error.body_text(),
+            "see /api/v1/openapi.json for what may be asked",
+        )),
     }
 }
 
@@ -110,8 +114,12 @@ fn json_of<T: DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> Result<T, 
             "send Content-Type: application/json",
         ));
     }
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("the body is not what it should be: {error}"), "see /api/v1/openapi.json"))
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::bad_request(
+            format!("the body is not what it should be: {error}"),
+            "see /api/v1/openapi.json",
+        )
+    })
 }
 
 /// List all exports
@@ -134,11 +142,7 @@ pub async fn list_exports(State(app): State<App>) -> Answer {
         (status = 422, description = "The options make no export", body = ErrorReply),
         (status = 429, description = "Too many requests", body = ErrorReply),
         (status = 507, description = "The registry cannot be written", body = ErrorReply)))]
-pub async fn create_export(
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Answer {
+pub async fn create_export(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
     let request: ExportRequest = json_of(&headers, &body_of(body)?)?;
     let (is_new, view) = app.keeper.create(request).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
@@ -248,6 +252,9 @@ pub async fn list_records(
 ) -> Answer {
     let query = query_of(query)?;
     let limit = limit_of(query.limit, RECORDS)?;
-    let page = app.keeper.records(&name_of(&name)?, query.after.as_deref(), limit).await?;
+    let page = app
+        .keeper
+        .records(&name_of(&name)?, query.after.as_deref(), limit)
+        .await?;
     Ok(json(StatusCode::OK, &page))
 }

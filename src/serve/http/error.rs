@@ -83,7 +83,11 @@ impl From<KeepError> for ApiError {
     fn from(error: KeepError) -> Self {
         let message = error.to_string();
         match error {
-            KeepError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, message, "GET /api/v1/exports lists those there are"),
+            KeepError::Unknown { .. } => Self::new(
+                StatusCode::NOT_FOUND,
+                message,
+                "GET /api/v1/exports lists those there are",
+            ),
             KeepError::Differs { difference, .. } => {
                 let cure = "stop and delete it first, or give this one another name";
                 let mut error = Self::new(StatusCode::CONFLICT, message, cure);
@@ -96,18 +100,29 @@ impl From<KeepError> for ApiError {
                 Self::new(StatusCode::FORBIDDEN, message, cure)
             }
             KeepError::Broken { complaint, .. } => {
-                let cure = complaint.cure.unwrap_or_else(|| "mend its file in the registry".to_owned());
+                let cure = complaint
+                    .cure
+                    .unwrap_or_else(|| "mend its file in the registry".to_owned());
                 Self::new(StatusCode::CONFLICT, message, cure)
             }
             KeepError::NotRunning { .. } => Self::new(StatusCode::CONFLICT, message, "start it first"),
             KeepError::Registry(error) => {
-                let causes: Vec<String> = std::error::Error::source(&error).iter().map(ToString::to_string).collect();
+                let causes: Vec<String> = std::error::Error::source(&error)
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
                 let message = std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": ");
                 let cure = "look at the registry's folder on the server, and try again";
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, message, cure)
             }
-            KeepError::Status(_) => Self::new(StatusCode::BAD_GATEWAY, message, "see the export's own error, and try again"),
-            KeepError::NoStatus { .. } => Self::new(StatusCode::NOT_FOUND, message, "wait until its first run has begun"),
+            KeepError::Status(_) => Self::new(
+                StatusCode::BAD_GATEWAY,
+                message,
+                "see the export's own error, and try again",
+            ),
+            KeepError::NoStatus { .. } => {
+                Self::new(StatusCode::NOT_FOUND, message, "wait until its first run has begun")
+            }
             KeepError::Moved => Self::new(StatusCode::CONFLICT, message, "begin again without `after`"),
             KeepError::BadCursor => Self::bad_request(message, "pass `next` of the page before, unchanged"),
         }

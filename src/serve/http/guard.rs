@@ -278,12 +278,27 @@ mod tests {
             (vec![host, ("sec-fetch-site", "same-origin")], 200),
             (vec![host, ("sec-fetch-site", "none")], 200),
             (vec![host, ("sec-fetch-site", "same-site")], 403),
-            (vec![host, ("sec-fetch-site", "cross-site"), ("origin", "http://localhost:8571")], 403),
+            (
+                vec![
+                    host,
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "http://localhost:8571"),
+                ],
+                403,
+            ),
         ] {
-            assert_eq!(status(&guard, "POST", "/api/v1/exports", &headers), expected, "{headers:?}");
+            assert_eq!(
+                status(&guard, "POST", "/api/v1/exports", &headers),
+                expected,
+                "{headers:?}"
+            );
         }
         let reads = [host, ("sec-fetch-site", "cross-site")];
-        assert_eq!(status(&guard, "GET", "/api/v1/exports", &reads), 200, "what is read is not shared by any header");
+        assert_eq!(
+            status(&guard, "GET", "/api/v1/exports", &reads),
+            200,
+            "what is read is not shared by any header"
+        );
     }
 
     #[test]

@@ -75,8 +75,12 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn parsed<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, ApiError> {
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("the body is not such an event: {error}"), "have it sent as JSON"))
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::bad_request(
+            format!("the body is not such an event: {error}"),
+            "have it sent as JSON",
+        )
+    })
 }
 
 fn taken(count: usize, repository: &str) -> Result<Response<Body>, ApiError> {
@@ -117,7 +121,10 @@ pub async fn lakefs(
     let event: LakeFsEvent = parsed(&body)?;
     let repository = event.repository_id;
     let branch = event.branch_id.as_deref().filter(|branch| !branch.is_empty());
-    let count = app.keeper.hint(|facts| facts.lakefs_repository.as_deref() == Some(repository.as_str()), branch);
+    let count = app.keeper.hint(
+        |facts| facts.lakefs_repository.as_deref() == Some(repository.as_str()),
+        branch,
+    );
     taken(count, &repository)
 }
 

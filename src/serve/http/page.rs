@@ -33,7 +33,10 @@ pub async fn page() -> Response<Body> {
     let (page, rule) = &*PAGE;
     let mut response = Response::new(Body::from(page.as_str()));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     headers.insert(header::CONTENT_SECURITY_POLICY, rule.clone());
     response
 }
@@ -58,13 +61,25 @@ mod tests {
     #[test]
     fn the_page_takes_nothing_from_elsewhere_and_no_text_as_markup() {
         let (page, _) = &*PAGE;
-        for sign in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "DOMParser"] {
+        for sign in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+            "DOMParser",
+        ] {
             assert!(!page.contains(sign), "{sign} makes markup of text");
         }
         for sign in [" src=", "@import", "url(", "<link", " onclick=", " onload=", " style="] {
             assert!(!page.contains(sign), "{sign}");
         }
         let links = page.matches("http://").count() + page.matches("https://").count();
-        assert_eq!(links, page.matches("http://www.w3.org/2000/svg").count(), "nothing is fetched from elsewhere");
+        assert_eq!(
+            links,
+            page.matches("http://www.w3.org/2000/svg").count(),
+            "nothing is fetched from elsewhere"
+        );
     }
 }

@@ -26,7 +26,9 @@ const HEALTH: Health = Health {
 
 fn with_type(body: impl Into<Body>, kind: &'static str) -> Response<Body> {
     let mut response = Response::new(body.into());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -52,7 +54,11 @@ pub async fn healthz() -> Answer {
 pub async fn readyz(State(app): State<App>) -> Answer {
     if !app.keeper.is_ready() {
         let message = "the registry is being read for the first time, or the server ends";
-        return Err(ApiError::later(StatusCode::SERVICE_UNAVAILABLE, message, "wait a moment"));
+        return Err(ApiError::later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            message,
+            "wait a moment",
+        ));
     }
     Ok(json(StatusCode::OK, &HEALTH))
 }

@@ -183,7 +183,12 @@ impl Work {
 
     async fn open(&self) -> Result<Opened, crate::serve::definition::Complaint> {
         // A thousand exports must not all open their repositories at one moment.
-        let _place = self.shared.opening.acquire().await.expect("the semaphore is never closed");
+        let _place = self
+            .shared
+            .opening
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
         let parts = Parts {
             limiter: Arc::clone(&self.shared.limiter),
             bandwidth: self.shared.bandwidth.clone(),

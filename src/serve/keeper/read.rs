@@ -7,10 +7,10 @@ use std::sync::PoisonError;
 use super::hold::{Hold, Plan, Standing};
 use super::{Kept, Shared};
 use crate::serve::definition::{Complaint, Definition};
+use crate::serve::keeper::told::chain;
 use crate::serve::name::ExportName;
 use crate::serve::open::Facts;
 use crate::serve::registry::{RegistryError, Stamp};
-use crate::serve::keeper::told::chain;
 
 /// What a file means, or what is wrong with it.
 type Read = Result<(Definition, Facts), Complaint>;
@@ -18,11 +18,17 @@ type Read = Result<(Definition, Facts), Complaint>;
 impl Shared {
     /// Looks at the folder, and takes up what has changed. Whoever calls it has the turn.
     pub(super) async fn scan(self: &Arc<Self>) {
-        let known: BTreeMap<ExportName, Stamp> =
-            self.exports().iter().map(|(name, kept)| (name.clone(), kept.stamp)).collect();
+        let known: BTreeMap<ExportName, Stamp> = self
+            .exports()
+            .iter()
+            .map(|(name, kept)| (name.clone(), kept.stamp))
+            .collect();
         let looked = self.on_disk(move |shared| {
             let scan = shared.registry.scan()?;
-            let changed = scan.files.iter().filter(|(name, stamp)| known.get(*name) != Some(*stamp));
+            let changed = scan
+                .files
+                .iter()
+                .filter(|(name, stamp)| known.get(*name) != Some(*stamp));
             let read = changed.filter_map(|(name, stamp)| Some((name.clone(), *stamp, shared.read(name)?)));
             let read: Vec<(ExportName, Stamp, Read)> = read.collect();
             Ok::<_, RegistryError>((scan, read))
@@ -36,8 +42,12 @@ impl Shared {
             let odd = scan.odd.join(", ");
             format!("{odd}: the name is no name for an export; rename it to letters, digits, `.`, `_` and `-`")
         }));
-        let gone: Vec<ExportName> =
-            self.exports().keys().filter(|name| !scan.files.contains_key(*name)).cloned().collect();
+        let gone: Vec<ExportName> = self
+            .exports()
+            .keys()
+            .filter(|name| !scan.files.contains_key(*name))
+            .cloned()
+            .collect();
         let is_gone = !gone.is_empty();
         for name in gone {
             if let Some(hold) = self.exports().remove(&name).and_then(|kept| kept.hold) {
@@ -85,7 +95,10 @@ impl Shared {
         kept.stamp = stamp;
         match read {
             Ok(defined) => {
-                let is_other = kept.defined.as_ref().is_none_or(|(before, _)| before.options != defined.0.options);
+                let is_other = kept
+                    .defined
+                    .as_ref()
+                    .is_none_or(|(before, _)| before.options != defined.0.options);
                 kept.defined = Some(defined);
                 kept.complaint = None;
                 if is_other {
@@ -108,8 +121,13 @@ impl Shared {
         let mut exports = self.exports();
         let owners = owners(&exports);
         for (name, kept) in exports.iter_mut() {
-            let Some((definition, facts)) = &kept.defined else { continue };
-            let taken = owners.get(&facts.export_path).filter(|owner| *owner != name).map(taken_by);
+            let Some((definition, facts)) = &kept.defined else {
+                continue;
+            };
+            let taken = owners
+                .get(&facts.export_path)
+                .filter(|owner| *owner != name)
+                .map(taken_by);
             let (wanted, facts) = (definition.enabled && taken.is_none(), facts.clone());
             let mut is_changed = false;
             // An export that is off need not hear of it.
@@ -138,7 +156,9 @@ impl Shared {
         if kept.running().is_some_and(|hold| !hold.is_stopping()) {
             return false;
         }
-        let Some((definition, _)) = &kept.defined else { return false };
+        let Some((definition, _)) = &kept.defined else {
+            return false;
+        };
         kept.last = kept.remembered();
         let path = {
             let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);

@@ -24,7 +24,9 @@ impl Open for NothingOpens {
         for (key, value) in table.iter().filter(|(key, _)| *key != "enabled") {
             options.set(key.clone(), vec![value.as_str().unwrap_or_default().to_owned()]);
         }
-        let enabled = table.get("enabled").is_none_or(|enabled| enabled.as_bool() == Some(true));
+        let enabled = table
+            .get("enabled")
+            .is_none_or(|enabled| enabled.as_bool() == Some(true));
         let (options, facts) = self.check(&options)?;
         Ok((Definition { enabled, options }, facts))
     }
@@ -110,19 +112,31 @@ impl Bench {
 #[tokio::test]
 async fn what_cannot_be_opened_is_tried_again_and_at_once_when_told_to() {
     let bench = bench();
-    let (is_new, _) = bench.keeper.create(request("a", &[("export-path", "s3://b/a/")])).await.unwrap();
+    let (is_new, _) = bench
+        .keeper
+        .create(request("a", &[("export-path", "s3://b/a/")]))
+        .await
+        .unwrap();
     assert!(is_new);
     let view = bench.until("a", |view| view.state == StateView::Retrying).await;
     let trouble = view.error.unwrap();
-    assert_eq!((trouble.message.as_str(), trouble.cure.as_deref()), ("the source is not there", Some("mount it")));
+    assert_eq!(
+        (trouble.message.as_str(), trouble.cure.as_deref()),
+        ("the source is not there", Some("mount it"))
+    );
     assert!(view.next_try.is_some());
     let before = bench.open.tries.load(Atomic::Relaxed);
     bench.keeper.run_now(&name("a")).unwrap();
-    bench.until("a", |view| view.error.as_ref().is_some_and(|trouble| trouble.times > 1)).await;
+    bench
+        .until("a", |view| view.error.as_ref().is_some_and(|trouble| trouble.times > 1))
+        .await;
     assert_eq!(bench.open.tries.load(Atomic::Relaxed), before + 1);
     let stopped = bench.keeper.stop(&name("a")).await.unwrap();
     assert_eq!((stopped.state, stopped.enabled), (StateView::Stopped, false));
-    assert!(matches!(bench.keeper.run_now(&name("a")), Err(KeepError::NotRunning { .. })));
+    assert!(matches!(
+        bench.keeper.run_now(&name("a")),
+        Err(KeepError::NotRunning { .. })
+    ));
 }
 
 #[tokio::test]
@@ -140,19 +154,36 @@ async fn equal_options_are_fine_and_others_are_told_apart() {
         "a: there is an export of that name with other options: branch is main, and dev was asked for"
     );
     let hook = request("b", &[("export-path", "s3://b/b/"), ("before-export", "rm -rf /")]);
-    assert!(matches!(bench.keeper.create(hook).await, Err(KeepError::OnlyFromFiles { .. })));
+    assert!(matches!(
+        bench.keeper.create(hook).await,
+        Err(KeepError::OnlyFromFiles { .. })
+    ));
     let same_path = request("b", &[("export-path", "s3://b/a/")]);
-    assert!(matches!(bench.keeper.create(same_path).await, Err(KeepError::Options(_))));
+    assert!(matches!(
+        bench.keeper.create(same_path).await,
+        Err(KeepError::Options(_))
+    ));
 }
 
 #[tokio::test]
 async fn a_registry_that_cannot_be_written_is_told_and_nothing_is_lost() {
     let bench = bench();
-    bench.keeper.create(request("a", &[("export-path", "s3://b/a/")])).await.unwrap();
+    bench
+        .keeper
+        .create(request("a", &[("export-path", "s3://b/a/")]))
+        .await
+        .unwrap();
     // A folder where the new file should go.
     std::fs::create_dir(bench.folder.path().join("b.toml")).unwrap();
-    let error = bench.keeper.create(request("b", &[("export-path", "s3://b/b/")])).await.unwrap_err();
-    assert!(matches!(error, KeepError::Registry(_)) && error.to_string().contains("b.toml"), "{error}");
+    let error = bench
+        .keeper
+        .create(request("b", &[("export-path", "s3://b/b/")]))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, KeepError::Registry(_)) && error.to_string().contains("b.toml"),
+        "{error}"
+    );
     assert_eq!(bench.keeper.list().len(), 1);
     // A folder that is gone says nothing of its exports: they go on.
     let moved = bench.folder.path().with_extension("moved");
@@ -176,7 +207,11 @@ async fn a_hint_reaches_those_of_its_repository_and_branch() {
         bench.keeper.create(request(export, &options)).await.unwrap();
     }
     let of = |repository: &'static str| move |facts: &Facts| facts.lakefs_repository.as_deref() == Some(repository);
-    assert_eq!(bench.keeper.hint(of("repo"), Some("main")), 3, "all are of the repository");
+    assert_eq!(
+        bench.keeper.hint(of("repo"), Some("main")),
+        3,
+        "all are of the repository"
+    );
     assert_eq!(bench.keeper.hint(of("other"), None), 0);
     let facts = |branch: Option<&str>| Facts {
         branch: branch.map(str::to_owned),

@@ -174,9 +174,8 @@ impl Kept {
         let defined = self.defined.as_ref();
         let facts = defined.map(|(_, facts)| facts.clone()).unwrap_or_default();
         let (trouble, next_try) = self.trouble();
-        let commit = |read: fn(&crate::export::continuous::ContinuousState) -> Option<String>| {
-            self.with_state(read).flatten()
-        };
+        let commit =
+            |read: fn(&crate::export::continuous::ContinuousState) -> Option<String>| self.with_state(read).flatten();
         let recent = self.with_state(|state| {
             let skipped = state.runs.len().saturating_sub(RECENT_RUNS);
             state.runs.iter().skip(skipped).map(RunView::of).collect()
@@ -189,7 +188,9 @@ impl Kept {
             branch: facts.branch,
             export_path: facts.export_path,
             status_path: facts.status_path,
-            options: defined.map(|(definition, _)| definition.options.to_json()).unwrap_or_default(),
+            options: defined
+                .map(|(definition, _)| definition.options.to_json())
+                .unwrap_or_default(),
             head: commit(|state| state.head.as_ref().map(|head| head.as_str().to_owned())),
             exported: commit(|state| state.exported.as_ref().map(|commit| commit.as_str().to_owned())),
             behind_since: self.with_state(|state| state.behind_since).flatten(),
@@ -215,7 +216,11 @@ impl Kept {
             return (Some(trouble), None);
         }
         let Some(hold) = self.running() else {
-            return (self.with_state(|state| state.error.as_ref().map(TroubleView::of)).flatten(), None);
+            return (
+                self.with_state(|state| state.error.as_ref().map(TroubleView::of))
+                    .flatten(),
+                None,
+            );
         };
         match &*hold.standing.borrow() {
             Standing::Opening { trouble, next_try } => (trouble.clone(), *next_try),
@@ -249,6 +254,13 @@ pub fn differences(all: &[Difference]) -> String {
         [] => "not set".to_owned(),
         words => words.join(", "),
     };
-    let one = |one: &Difference| format!("{} is {}, and {} was asked for", one.option, side(&one.current), side(&one.wanted));
+    let one = |one: &Difference| {
+        format!(
+            "{} is {}, and {} was asked for",
+            one.option,
+            side(&one.current),
+            side(&one.wanted)
+        )
+    };
     all.iter().map(one).collect::<Vec<_>>().join("; ")
 }

@@ -128,6 +128,22 @@ impl Reader {
         self.root(at).is_ok_and(|root| self.has_object(root))
     }
 
+    /// Whether a commit comes before another in history; not where one of them is not here.
+    pub(super) fn is_ancestor(&self, older: &CommitId, newer: &CommitId) -> Result<bool, SourceError> {
+        let place = Place {
+            commit: newer,
+            path: b"",
+        };
+        // The beginning of an id is as good where it means one commit alone.
+        let find = |commit: &CommitId| self.rev_parse_single(commit.as_str()).ok().map(gix::Id::detach);
+        let (Some(older), Some(newer)) = (find(older), find(newer)) else {
+            return Ok(false);
+        };
+        let base = self.merge_base(older, newer);
+        let base = base.map_err(|source| place.error(damaged(newer, Kind::Commit, source)))?;
+        Ok(older != newer && base.is_some_and(|base| base == older))
+    }
+
     /// The root folder of a commit.
     pub(super) fn root(&self, at: &CommitId) -> Result<ObjectId, SourceError> {
         let place = Place { commit: at, path: b"" };

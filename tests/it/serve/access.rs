@@ -20,7 +20,11 @@ async fn an_address_that_others_can_reach_is_refused_without_a_token() {
     std::fs::write(room.folder().join("weak"), "secret\n").unwrap();
     let output = ended(command(&room, &["--token-file", "weak"]).spawn().unwrap()).await;
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(!said(&output).contains("secret\n") && said(&output).contains("weak"), "{}", said(&output));
+    assert!(
+        !said(&output).contains("secret\n") && said(&output).contains("weak"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[tokio::test]
@@ -44,7 +48,11 @@ async fn with_a_token_the_api_is_closed_and_a_client_with_it_gets_in() {
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("--token-file"), "{}", said(&output));
     let output = serving.client(&[&words[..], &["--token-file", "token"]].concat()).await;
-    assert!(said(&output).contains("repo: no export is called so"), "{}", said(&output));
+    assert!(
+        said(&output).contains("repo: no export is called so"),
+        "{}",
+        said(&output)
+    );
     assert!(!said(&output).contains(TOKEN));
 }
 
@@ -52,16 +60,25 @@ async fn with_a_token_the_api_is_closed_and_a_client_with_it_gets_in() {
 async fn a_foreign_name_or_origin_changes_nothing() {
     let serving = Serving::start(&[]).await;
     let body = serving.request("x", "out");
-    let rebound = Request::new("GET", "/api/v1/exports").host("evil.example").send(&serving.address).await;
+    let rebound = Request::new("GET", "/api/v1/exports")
+        .host("evil.example")
+        .send(&serving.address)
+        .await;
     assert_eq!(rebound.status, 421, "{}", rebound.text());
-    for (name, value) in [("Origin", "http://evil.example"), ("Sec-Fetch-Site", "cross-site"), ("Origin", "null")] {
+    for (name, value) in [
+        ("Origin", "http://evil.example"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Origin", "null"),
+    ] {
         let request = Request::new("POST", "/api/v1/exports").header(name, value).json(&body);
         let reply = request.send(&serving.address).await;
         assert_eq!(reply.status, 403, "{name}: {}", reply.text());
         assert!(reply.error().contains("origin"));
     }
     // What a form of another page can send without asking first.
-    let form = Request::new("POST", "/api/v1/exports").header("Content-Type", "text/plain").body(body.to_string());
+    let form = Request::new("POST", "/api/v1/exports")
+        .header("Content-Type", "text/plain")
+        .body(body.to_string());
     assert_eq!(form.send(&serving.address).await.status, 415);
     assert_eq!(serving.get("/api/v1/exports").await.json()["exports"], json!([]));
     let own = Request::new("POST", "/api/v1/exports")
@@ -101,7 +118,13 @@ async fn what_is_too_long_or_no_request_is_refused_in_the_shape_of_every_error()
         assert!(!reply.error().is_empty(), "{method} {path}");
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
     }
-    for body in ["", "{", "[]", r#"{"name":"../x","options":{}}"#, r#"{"name":"x","options":{},"odd":1}"#] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        r#"{"name":"../x","options":{}}"#,
+        r#"{"name":"x","options":{},"odd":1}"#,
+    ] {
         let request = Request::new("POST", "/api/v1/exports").header("Content-Type", "application/json");
         let reply = request.body(body).send(&serving.address).await;
         assert_eq!(reply.status, 400, "{body}: {}", reply.text());
@@ -126,7 +149,9 @@ async fn a_slow_client_is_let_go_and_others_are_served_meanwhile() {
             let _reset = stream.read_to_end(&mut bytes).await;
         }
     };
-    tokio::time::timeout(PATIENCE, gone).await.expect("the server waits for ever");
+    tokio::time::timeout(PATIENCE, gone)
+        .await
+        .expect("the server waits for ever");
     assert_eq!(serving.get("/healthz").await.status, 200);
 }
 
@@ -148,7 +173,11 @@ async fn the_description_names_every_route_and_every_status() {
             let reply = request.send(&serving.address).await;
             assert_ne!(reply.status, 405, "{method} {path}");
             let described = &item[method]["responses"][reply.status.to_string()];
-            assert!(described.is_object(), "{method} {path}: {} is not described", reply.status);
+            assert!(
+                described.is_object(),
+                "{method} {path}: {} is not described",
+                reply.status
+            );
         }
     }
     listed.sort();

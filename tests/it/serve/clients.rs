@@ -13,7 +13,16 @@ async fn an_export_is_started_follows_its_branch_and_is_stopped() {
     let first = repository.commit("first");
     let path = repository.path.to_str().unwrap().to_owned();
     let export_path = serving.export_path("out");
-    let start = ["repo", "export", &path, "--branch", "main", "--start", "--export-path", &export_path];
+    let start = [
+        "repo",
+        "export",
+        &path,
+        "--branch",
+        "main",
+        "--start",
+        "--export-path",
+        &export_path,
+    ];
     let text = serving.client_done(&start).await;
     assert!(text.starts_with("Started repository-main: "), "{text}");
     serving.until_out("repository-main", first.as_str()).await;
@@ -41,12 +50,18 @@ async fn an_export_is_started_follows_its_branch_and_is_stopped() {
 
     let short = ["branch", "export", &path, "--branch", "main"];
     let text = serving.client_done(&[&short[..], &["--status"]].concat()).await;
-    assert!(text.starts_with("repository-main, idle\n") && text.contains(merged.as_str()), "{text}");
+    assert!(
+        text.starts_with("repository-main, idle\n") && text.contains(merged.as_str()),
+        "{text}"
+    );
     serving.client_done(&[&short[..], &["--run-now"]].concat()).await;
     let text = serving.client_done(&[&short[..], &["--stop"]].concat()).await;
     assert!(text.starts_with("Stopped repository-main: "), "{text}");
     let export = serving.export("repository-main").await;
-    assert_eq!((&export["state"], &export["enabled"]), (&"stopped".into(), &false.into()));
+    assert_eq!(
+        (&export["state"], &export["enabled"]),
+        (&"stopped".into(), &false.into())
+    );
     let output = serving.client(&[&short[..], &["--run-now"]].concat()).await;
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
 
@@ -55,8 +70,13 @@ async fn an_export_is_started_follows_its_branch_and_is_stopped() {
     let last = repository.commit("while stopped");
     serving.client_done(&start).await;
     serving.until_out("repository-main", last.as_str()).await;
-    assert!(keys.iter().all(|key| key.contains("_STATUS_") || key.contains("_lakesync/") || key.starts_with("out/")));
-    serving.check("out", &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]).await;
+    assert!(
+        keys.iter()
+            .all(|key| key.contains("_STATUS_") || key.contains("_lakesync/") || key.starts_with("out/"))
+    );
+    serving
+        .check("out", &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")])
+        .await;
 }
 
 /// Killed at any point, it goes on with all that was enabled, and with nothing that was not.
@@ -85,7 +105,10 @@ async fn after_a_kill_what_was_enabled_goes_on_and_what_was_stopped_stays_so() {
         .iter()
         .map(|run| run["commit"].as_str().unwrap())
         .collect();
-    assert!(commits.contains(&first.as_str()) && commits.contains(&second.as_str()), "{runs}");
+    assert!(
+        commits.contains(&first.as_str()) && commits.contains(&second.as_str()),
+        "{runs}"
+    );
 }
 
 #[tokio::test]
@@ -94,12 +117,24 @@ async fn without_a_server_the_two_ways_out_are_named() {
     serving.repository.write("a", "1");
     serving.repository.commit("first");
     let path = serving.repository.path.to_str().unwrap().to_owned();
-    let words = ["repo", "export", &path, "--start", "--export-path", "s3://x", "--server", "http://127.0.0.1:1"];
+    let words = [
+        "repo",
+        "export",
+        &path,
+        "--start",
+        "--export-path",
+        "s3://x",
+        "--server",
+        "http://127.0.0.1:1",
+    ];
     let endpoint = serving.room.bucket.server.endpoint.clone();
     let output = crate::process::ended(serving.room.program(&endpoint, &words).spawn().unwrap()).await;
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let text = said(&output);
-    assert!(text.contains("lakesync serve") && text.contains("--continuous"), "{text}");
+    assert!(
+        text.contains("lakesync serve") && text.contains("--continuous"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -116,7 +151,10 @@ async fn history_records_and_numbers_tell_what_was_done() {
     assert_eq!((&run["result"], &run["put"]), (&"exported".into(), &5.into()), "{runs}");
     let (mut paths, mut after) = (Vec::new(), String::new());
     loop {
-        let page = serving.get(&format!("/api/v1/exports/x/records?limit=2{after}")).await.json();
+        let page = serving
+            .get(&format!("/api/v1/exports/x/records?limit=2{after}"))
+            .await
+            .json();
         let records = page["records"].as_array().unwrap();
         paths.extend(records.iter().map(|record| record["path"].as_str().unwrap().to_owned()));
         assert_eq!(page["head"]["commit"], commit.as_str());

@@ -11,7 +11,11 @@ const SECRET: &str = "a-secret-between-two-servers";
 
 async fn with_secret() -> Serving {
     let room = crate::process::Room::new(crate::servers::seaweedfs()).await;
-    std::fs::write(room.folder().join("hooks"), format!("an-older-secret-of-them\n{SECRET}\n")).unwrap();
+    std::fs::write(
+        room.folder().join("hooks"),
+        format!("an-older-secret-of-them\n{SECRET}\n"),
+    )
+    .unwrap();
     let repository = crate::git_source::repository::Repository::new();
     Serving::start_in(room, repository, &["--webhook-secret-file", "hooks"]).await
 }
@@ -46,7 +50,9 @@ impl Serving {
 #[tokio::test]
 async fn a_signed_push_wakes_and_all_else_is_refused() {
     let serving = with_secret().await;
-    serving.repository.git(&["remote", "add", "origin", "git@github.com:Owner/data.git"]);
+    serving
+        .repository
+        .git(&["remote", "add", "origin", "git@github.com:Owner/data.git"]);
     serving.repository.write("a", "1");
     let first = serving.repository.commit("first");
     serving.create("x", "out").await;
@@ -56,7 +62,13 @@ async fn a_signed_push_wakes_and_all_else_is_refused() {
         assert_eq!(reply.status, 202, "a replay is harmless: {}", reply.text());
         assert_eq!(reply.json()["exports"], 1);
     }
-    assert_eq!(serving.github(&push("owner/data"), "an-older-secret-of-them").await.status, 202);
+    assert_eq!(
+        serving
+            .github(&push("owner/data"), "an-older-secret-of-them")
+            .await
+            .status,
+        202
+    );
     assert_eq!(serving.github(&push("owner/other"), SECRET).await.status, 404);
     assert_eq!(serving.github(&json!({"zen": "x"}), SECRET).await.status, 400);
     let wrong = serving.github(&push("owner/data"), "another-secret-of-nobody").await;
@@ -80,7 +92,12 @@ async fn an_action_of_lakefs_knows_the_secret_by_header_or_query() {
     };
     found(serving.lakefs("", Some(SECRET), &event).await);
     found(serving.lakefs(&format!("?secret={SECRET}"), None, &event).await);
-    for (query, header) in [("", None), ("?secret=wrong", None), ("", Some("wrong")), ("?secret=", Some(""))] {
+    for (query, header) in [
+        ("", None),
+        ("?secret=wrong", None),
+        ("", Some("wrong")),
+        ("?secret=", Some("")),
+    ] {
         let reply = serving.lakefs(query, header, &event).await;
         assert_eq!(reply.status, 401, "{query} {header:?}");
     }
@@ -91,11 +108,17 @@ async fn an_action_of_lakefs_knows_the_secret_by_header_or_query() {
 #[tokio::test]
 async fn a_hint_about_a_repository_that_is_exported_is_taken_at_once() {
     let serving = with_secret().await;
-    let text = format!("source = \"lakefs://repo/main\"\nexport-path = \"{}\"\n", serving.export_path("out"));
+    let text = format!(
+        "source = \"lakefs://repo/main\"\nexport-path = \"{}\"\n",
+        serving.export_path("out")
+    );
     serving.define("x", &text);
     // Without a server and an access key there is no export at all, and that is said.
     let broken = serving.until("x", |export| export["state"] == "broken").await;
-    assert!(broken["error"]["message"].as_str().unwrap().contains("lakeFS server"), "{broken}");
+    assert!(
+        broken["error"]["message"].as_str().unwrap().contains("lakeFS server"),
+        "{broken}"
+    );
     let lakectl = "server:\n  endpoint_url: http://127.0.0.1:1\n\
                    credentials:\n  access_key_id: AKIA1\n  secret_access_key: hunter2\n";
     std::fs::write(serving.room.folder().join(".lakectl.yaml"), lakectl).unwrap();
@@ -112,7 +135,9 @@ async fn a_hint_about_a_repository_that_is_exported_is_taken_at_once() {
 #[tokio::test]
 async fn without_secrets_no_webhook_is_taken() {
     let serving = Serving::start(&[]).await;
-    let reply = serving.lakefs("", Some(SECRET), &json!({"repository_id": "repo"})).await;
+    let reply = serving
+        .lakefs("", Some(SECRET), &json!({"repository_id": "repo"}))
+        .await;
     assert_eq!(reply.status, 401);
     assert!(reply.error().contains("takes no webhooks"));
     assert_eq!(serving.github(&push("o/n"), SECRET).await.status, 401);

@@ -56,7 +56,10 @@ impl Request {
     /// The bytes of the head.
     pub fn head(&self, address: &str) -> String {
         let host = self.host.as_deref().unwrap_or(address);
-        let mut head = format!("{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", self.method, self.path);
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n",
+            self.method, self.path
+        );
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -76,13 +79,18 @@ impl Request {
             let _reset = stream.read_to_end(&mut bytes).await;
             Reply::parse(bytes)
         };
-        tokio::time::timeout(PATIENCE, exchange).await.expect("the server hangs")
+        tokio::time::timeout(PATIENCE, exchange)
+            .await
+            .expect("the server hangs")
     }
 }
 
 impl Reply {
     fn parse(bytes: Vec<u8>) -> Self {
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a reply has a head");
+        let end = bytes
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .expect("a reply has a head");
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Self {
@@ -109,7 +117,11 @@ impl Reply {
     /// What went wrong; each error has the same shape and a cure.
     pub fn error(&self) -> String {
         let body = self.json();
-        assert!(body["error"]["cure"].as_str().is_some_and(|cure| !cure.is_empty()), "{}", self.text());
+        assert!(
+            body["error"]["cure"].as_str().is_some_and(|cure| !cure.is_empty()),
+            "{}",
+            self.text()
+        );
         body["error"]["message"].as_str().unwrap_or_default().to_owned()
     }
 }

@@ -31,7 +31,11 @@ async fn many_exports_of_one_repository_share_a_watch_and_rest() {
     // Three looks at the folder of definitions.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let after = serving.get("/metrics").await.text();
-    assert_eq!(requests(&before), requests(&after), "nothing is asked of a store while nothing happens");
+    assert_eq!(
+        requests(&before),
+        requests(&after),
+        "nothing is asked of a store while nothing happens"
+    );
     serving.repository.write("a", "2");
     let second = serving.repository.commit("second");
     serving.until_out("e39", second.as_str()).await;

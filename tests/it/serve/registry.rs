@@ -11,12 +11,18 @@ async fn a_broken_file_is_reported_with_its_line_and_the_others_go_on() {
     let serving = Serving::start(&[]).await;
     serving.repository.write("a", "1");
     let first = serving.repository.commit("first");
-    serving.define("broken", &format!("{}export-pth = \"x\"\n", serving.definition("broken")));
+    serving.define(
+        "broken",
+        &format!("{}export-pth = \"x\"\n", serving.definition("broken")),
+    );
     serving.define("good", &serving.definition("good"));
     serving.until_out("good", first.as_str()).await;
     let broken = serving.until("broken", |export| export["state"] == "broken").await;
     let message = broken["error"]["message"].as_str().unwrap();
-    assert!(message.contains("broken.toml:4: unknown key \"export-pth\""), "{message}");
+    assert!(
+        message.contains("broken.toml:4: unknown key \"export-pth\""),
+        "{message}"
+    );
     // Mended, it runs; broken again, it goes on as it was, and says what is wrong.
     serving.define("broken", &serving.definition("broken"));
     serving.until_out("broken", first.as_str()).await;
@@ -65,12 +71,18 @@ async fn what_runs_programs_comes_from_files_alone() {
     }
     assert_eq!(serving.get("/api/v1/exports").await.json()["exports"], json!([]));
     let mark = serving.room.folder().join("mark");
-    let hook = format!("{}before-export = \"echo $LAKESYNC_COMMIT > {}\"\n", serving.definition("out"), mark.display());
+    let hook = format!(
+        "{}before-export = \"echo $LAKESYNC_COMMIT > {}\"\n",
+        serving.definition("out"),
+        mark.display()
+    );
     serving.define("x", &hook);
     serving.until_out("x", first.as_str()).await;
     assert_eq!(std::fs::read_to_string(&mark).unwrap().trim(), first.as_str());
     // The same export without the command is no other one, since no request could say it.
-    let reply = serving.post("/api/v1/exports", Some(&serving.request("x", "out"))).await;
+    let reply = serving
+        .post("/api/v1/exports", Some(&serving.request("x", "out")))
+        .await;
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
@@ -81,7 +93,9 @@ async fn two_exports_never_share_an_export_path_and_two_servers_never_a_registry
     let first = serving.repository.commit("first");
     serving.create("one", "out").await;
     serving.until_out("one", first.as_str()).await;
-    let reply = serving.post("/api/v1/exports", Some(&serving.request("two", "out"))).await;
+    let reply = serving
+        .post("/api/v1/exports", Some(&serving.request("two", "out")))
+        .await;
     assert_eq!(reply.status, 422, "{}", reply.text());
     assert!(reply.error().contains("one"), "{}", reply.text());
     serving.define("two", &serving.definition("out"));
@@ -117,10 +131,20 @@ async fn a_name_or_a_branch_that_looks_like_markup_stays_text() {
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
     }
     let page = serving.get("/").await;
-    assert!(!page.text().contains("alert(1)"), "the page itself holds nothing from outside");
+    assert!(
+        !page.text().contains("alert(1)"),
+        "the page itself holds nothing from outside"
+    );
     let rule = page.header("content-security-policy").unwrap();
-    assert!(rule.contains("default-src 'none'") && !rule.contains("unsafe"), "{rule}");
-    for word in ["require-trusted-types-for 'script'", "frame-ancestors 'none'", "base-uri 'none'"] {
+    assert!(
+        rule.contains("default-src 'none'") && !rule.contains("unsafe"),
+        "{rule}"
+    );
+    for word in [
+        "require-trusted-types-for 'script'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ] {
         assert!(rule.contains(word), "{rule}");
     }
 }

@@ -74,7 +74,9 @@ async fn a_listener_hears_of_all_exports_first_and_then_of_each_change() {
 async fn a_listener_sees_a_run_get_on() {
     let serving = Serving::start(&["--bandwidth", "100KiB"]).await;
     for number in 0..30 {
-        serving.repository.write(format!("{number}"), format!("{number} ").repeat(4 << 10));
+        serving
+            .repository
+            .write(format!("{number}"), format!("{number} ").repeat(4 << 10));
     }
     let commit = serving.repository.commit("slow");
     let mut listener = Listener::new(&serving.address).await;

@@ -29,6 +29,9 @@ pub struct Branch {
 pub struct Commit {
     /// Its full id.
     pub id: String,
+    /// The commits that it was made from.
+    #[serde(default)]
+    pub parents: Vec<String>,
     /// Its tree; empty for the tree without files. Equal ids are equal trees.
     pub meta_range_id: String,
     /// When it was made, as its maker says, in whole seconds since 1970.
