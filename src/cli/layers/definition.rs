@@ -6,13 +6,10 @@ use std::path::Path;
 
 use clap::{Arg, Command};
 
-use super::{LayerError, Layers, Origin, file, id_of_key, is_layered, key_of_id, near};
+use super::{LayerError, Layers, Origin, definition_arguments, file, id_of_key, key_of_id, near};
 
 /// The key that says whether an export is to run.
 const ENABLED: &str = "enabled";
-
-/// Arguments of `export` that are about one call, not about the export.
-const NOT_OF_DEFINITIONS: [&str; 2] = ["continuous", "dry_run"];
 
 /// What a server's own layers do not say for its exports: which one it is.
 const NOT_INHERITED: [&str; 4] = ["source", "branch", "export_path", "export_status_path"];
@@ -102,19 +99,6 @@ impl Layers {
 
 fn is_switch(arg: &Arg) -> bool {
     matches!(arg.get_action(), clap::ArgAction::SetTrue)
-}
-
-/// The arguments that a definition may say, by their ids.
-pub fn definition_arguments(command: &Command) -> BTreeMap<String, Arg> {
-    let export = command
-        .find_subcommand("export")
-        .expect("there is a command of that name");
-    let may = |arg: &&Arg| is_layered(arg) && !NOT_OF_DEFINITIONS.contains(&arg.get_id().as_str());
-    export
-        .get_arguments()
-        .filter(may)
-        .map(|arg| (arg.get_id().to_string(), arg.clone()))
-        .collect()
 }
 
 #[cfg(test)]
