@@ -114,6 +114,7 @@ function fillCard(card, view) {
     text(parts.times, error.since ? "since " + moment(error.since) + (error.times > 1 ? ", " + error.times + " times" : "") : "");
   }
   parts.start.hidden = view.enabled;
+  parts.start.disabled = view.state === "broken";
   parts.stop.hidden = !view.enabled;
   parts.stop.disabled = view.state === "stopping";
   parts.run.disabled = !view.enabled || ["stopping", "broken"].includes(view.state);
