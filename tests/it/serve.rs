@@ -5,6 +5,7 @@ mod clients;
 mod hooks;
 mod http;
 mod idle;
+mod lakefs;
 mod registry;
 mod stream;
 
