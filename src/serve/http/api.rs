@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -65,13 +65,17 @@ pub fn export_list(app: &App) -> ExportList {
     }
 }
 
+/// What stands in a path where a name should; bytes that are no text, too.
+type NamePath = Result<Path<String>, PathRejection>;
+
 /// Reads a name out of a path.
-fn name_of(text: &str) -> Result<ExportName, ApiError> {
-    ExportName::from_str(text)
-        .map_err(|error| ApiError::new(StatusCode::NOT_FOUND, error.to_string(), "no export has such a name"))
+fn name_of(path: NamePath) -> Result<ExportName, ApiError> {
+    let unknown = |message: String| ApiError::new(StatusCode::NOT_FOUND, message, "no export has such a name");
+    let Path(text) = path.map_err(|error| unknown(error.body_text()))?;
+    ExportName::from_str(&text).map_err(|error| unknown(error.to_string()))
 }
 
-fn query_of<T>(query: Result<Query<T>, axum::extract::rejection::QueryRejection>) -> Result<T, ApiError> {
+fn query_of<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
     match query {
         Ok(Query(query)) => Ok(query),
         Err(error) => Err(ApiError::bad_request(
@@ -161,8 +165,8 @@ pub async fn create_export(State(app): State<App>, headers: HeaderMap, body: Res
     responses(
         (status = 200, description = "The export", body = ExportView),
         (status = 404, description = "No such export", body = ErrorReply)))]
-pub async fn get_export(State(app): State<App>, Path(name): Path<String>) -> Answer {
-    Ok(json(StatusCode::OK, &app.keeper.get(&name_of(&name)?)?))
+pub async fn get_export(State(app): State<App>, name: NamePath) -> Answer {
+    Ok(json(StatusCode::OK, &app.keeper.get(&name_of(name)?)?))
 }
 
 /// Take an export out of the registry; its objects, ledger and status files stay as they are
@@ -173,8 +177,8 @@ pub async fn get_export(State(app): State<App>, Path(name): Path<String>) -> Ans
         (status = 404, description = "No such export", body = ErrorReply),
         (status = 429, description = "Too many requests", body = ErrorReply),
         (status = 507, description = "The registry cannot be written", body = ErrorReply)))]
-pub async fn delete_export(State(app): State<App>, Path(name): Path<String>) -> Answer {
-    app.keeper.delete(&name_of(&name)?).await?;
+pub async fn delete_export(State(app): State<App>, name: NamePath) -> Answer {
+    app.keeper.delete(&name_of(name)?).await?;
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
@@ -189,8 +193,8 @@ pub async fn delete_export(State(app): State<App>, Path(name): Path<String>) -> 
         (status = 409, description = "Its file cannot be used", body = ErrorReply),
         (status = 429, description = "Too many requests", body = ErrorReply),
         (status = 507, description = "The registry cannot be written", body = ErrorReply)))]
-pub async fn start_export(State(app): State<App>, Path(name): Path<String>) -> Answer {
-    Ok(json(StatusCode::OK, &app.keeper.start(&name_of(&name)?).await?))
+pub async fn start_export(State(app): State<App>, name: NamePath) -> Answer {
+    Ok(json(StatusCode::OK, &app.keeper.start(&name_of(name)?).await?))
 }
 
 /// Switch an export off; waits until its run has ended in good order
@@ -202,8 +206,8 @@ pub async fn start_export(State(app): State<App>, Path(name): Path<String>) -> A
         (status = 409, description = "Its file cannot be used", body = ErrorReply),
         (status = 429, description = "Too many requests", body = ErrorReply),
         (status = 507, description = "The registry cannot be written", body = ErrorReply)))]
-pub async fn stop_export(State(app): State<App>, Path(name): Path<String>) -> Answer {
-    Ok(json(StatusCode::OK, &app.keeper.stop(&name_of(&name)?).await?))
+pub async fn stop_export(State(app): State<App>, name: NamePath) -> Answer {
+    Ok(json(StatusCode::OK, &app.keeper.stop(&name_of(name)?).await?))
 }
 
 /// Look at source and store afresh, also where the next try is not yet due
@@ -214,8 +218,8 @@ pub async fn stop_export(State(app): State<App>, Path(name): Path<String>) -> An
         (status = 404, description = "No such export", body = ErrorReply),
         (status = 409, description = "It is not running", body = ErrorReply),
         (status = 429, description = "Too many requests", body = ErrorReply)))]
-pub async fn run_export(State(app): State<App>, Path(name): Path<String>) -> Answer {
-    Ok(json(StatusCode::ACCEPTED, &app.keeper.run_now(&name_of(&name)?)?))
+pub async fn run_export(State(app): State<App>, name: NamePath) -> Answer {
+    Ok(json(StatusCode::ACCEPTED, &app.keeper.run_now(&name_of(name)?)?))
 }
 
 /// List the runs of an export that are over, newest first
@@ -228,11 +232,11 @@ pub async fn run_export(State(app): State<App>, Path(name): Path<String>) -> Ans
         (status = 502, description = "The bucket cannot be read", body = ErrorReply)))]
 pub async fn list_runs(
     State(app): State<App>,
-    Path(name): Path<String>,
-    query: Result<Query<RunQuery>, axum::extract::rejection::QueryRejection>,
+    name: NamePath,
+    query: Result<Query<RunQuery>, QueryRejection>,
 ) -> Answer {
     let limit = limit_of(query_of(query)?.limit, RUNS)?;
-    let runs = app.keeper.runs(&name_of(&name)?, limit).await?;
+    let runs = app.keeper.runs(&name_of(name)?, limit).await?;
     Ok(json(StatusCode::OK, &RunList { runs }))
 }
 
@@ -247,14 +251,14 @@ pub async fn list_runs(
         (status = 502, description = "The bucket cannot be read", body = ErrorReply)))]
 pub async fn list_records(
     State(app): State<App>,
-    Path(name): Path<String>,
-    query: Result<Query<RecordQuery>, axum::extract::rejection::QueryRejection>,
+    name: NamePath,
+    query: Result<Query<RecordQuery>, QueryRejection>,
 ) -> Answer {
     let query = query_of(query)?;
     let limit = limit_of(query.limit, RECORDS)?;
     let page = app
         .keeper
-        .records(&name_of(&name)?, query.after.as_deref(), limit)
+        .records(&name_of(name)?, query.after.as_deref(), limit)
         .await?;
     Ok(json(StatusCode::OK, &page))
 }

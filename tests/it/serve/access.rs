@@ -101,6 +101,7 @@ async fn what_is_too_long_or_no_request_is_refused_in_the_shape_of_every_error()
     for (method, path, status) in [
         ("GET", "/nothing", 404),
         ("GET", "/api/v1/exports/%3Cscript%3E", 404),
+        ("GET", "/api/v1/exports/%FF", 404),
         ("GET", "/api/v1/exports/none", 404),
         ("DELETE", "/api/v1/exports/none", 404),
         ("POST", "/api/v1/exports/none/start", 404),
