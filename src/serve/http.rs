@@ -76,7 +76,8 @@ struct App {
         description = "Continuous exports: list, create, start, stop, watch. Errors are `{error: {message, cure}}`. Where \
                        the server was started with --token-file, every request needs `Authorization: Bearer TOKEN`."
     ),
-    modifiers(&BearerToken)
+    modifiers(&BearerToken),
+    security((), ("token" = []))
 )]
 struct Description;
 
