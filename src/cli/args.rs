@@ -387,7 +387,7 @@ mod tests {
                 found += 1;
             }
         }
-        assert_eq!(found, 2);
+        assert_eq!(found, 3);
     }
 
     /// One key of lakesync.toml must not mean two things.

@@ -138,7 +138,7 @@ mod tests {
                 "export   s3://b/p/",
                 "head     c2",
                 "exported c1",
-                "behind   1m2s",
+                "behind   1m02s",
                 "error    no; room\\u{1b}[2J",
                 "because  full",
             ]

@@ -449,14 +449,14 @@ impl Kept {
     fn files(&self) -> Option<StatusFiles> {
         match &*self.running()?.standing.borrow() {
             Standing::Open { files, .. } => Some(files.clone()),
-            Standing::Opening { .. } | Standing::Ended => None,
+            Standing::Opening { .. } | Standing::Ended { .. } => None,
         }
     }
 
     /// What the loop says, or what the last one said.
     fn with_state<T>(&self, read: impl FnOnce(&ContinuousState) -> T) -> Option<T> {
-        if let Some(hold) = self.running()
-            && let Standing::Open { state, .. } = &*hold.standing.borrow()
+        if let Some(hold) = &self.hold
+            && let Standing::Open { state, .. } | Standing::Ended { state: Some(state) } = &*hold.standing.borrow()
         {
             return Some(read(&state.borrow()));
         }

@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_was_typed_and_what_the_file_says_goes_along_and_nothing_else() {
-        let line = "lakesync repo export ./data --branch feature/x --start --export-path s3://b/p --adopt \
+        let line = "lakesync repo export ./data --branch feature/x --start --export-path s3://bucket/p --adopt \
                     --exclude *.a --exclude *.b --cache c --name mine --server http://h:1 --quiet";
         let asked = read(line, "region = \"eu\"\njson = false\n").unwrap();
         assert_eq!(asked.name, "mine");
@@ -151,7 +151,7 @@ mod tests {
                 "branch=feature/x",
                 "cache=HOME/c",
                 "exclude=*.a,*.b",
-                "export-path=s3://b/p",
+                "export-path=s3://bucket/p",
                 "region=eu",
                 "source=git:HOME/data",
             ]

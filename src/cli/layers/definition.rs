@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_definition_has_the_keys_of_the_file_and_says_only_what_is_not_usual() {
-        let text = "source = \"git:/x\"\nexport-path = \"s3://b/p/\"\npart-size = \"8MiB\"\nadopt = false\n\
+        let text = "source = \"git:/x\"\nexport-path = \"s3://bucket/p/\"\npart-size = \"8MiB\"\nadopt = false\n\
                     overwrite = true\nexclude = [\"*.a\", \"*.b\"]\nconcurrency = 7\n";
         let (enabled, words) = read(text).unwrap();
         assert!(enabled);
@@ -128,7 +128,7 @@ mod tests {
             [
                 "concurrency=7",
                 "exclude=*.a,*.b",
-                "export-path=s3://b/p/",
+                "export-path=s3://bucket/p/",
                 "overwrite=true",
                 "source=git:/x"
             ]
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_names_the_export_is_not_inherited_from_the_server() {
         let command = Cli::plain_command();
-        let text = "source = \"a\"\nexport-path = \"s3://b/\"\nregion = \"r\"\nsse = \"AES256\"\n";
+        let text = "source = \"a\"\nexport-path = \"s3://bucket/\"\nregion = \"r\"\nsse = \"AES256\"\n";
         let (_, base) = Layers::of_definition(&command, Path::new("base"), text).unwrap();
         let (_, own) = Layers::of_definition(&command, Path::new("own"), "source = \"z\"\nregion = \"s\"\n").unwrap();
         let shown: Vec<String> = own

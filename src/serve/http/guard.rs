@@ -142,7 +142,7 @@ impl Guard {
 }
 
 fn unauthorized(message: &str) -> ApiError {
-    let cure = "send `Authorization: Bearer TOKEN`; the command line takes --token-file FILE";
+    let cure = "the command line takes --token-file FILE; other clients send the token as a bearer token";
     ApiError::new(StatusCode::UNAUTHORIZED, message, cure)
 }
 

@@ -39,7 +39,10 @@ pub enum Standing {
         files: StatusFiles,
     },
     /// It has ended.
-    Ended,
+    Ended {
+        /// What the loop said last, where there was one.
+        state: Option<watch::Receiver<ContinuousState>>,
+    },
 }
 
 /// A handle on an export that is to run.
@@ -107,7 +110,7 @@ impl Hold {
 
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
-        matches!(*self.standing.borrow(), Standing::Ended)
+        matches!(*self.standing.borrow(), Standing::Ended { .. })
     }
 
     /// Has it look at source and store afresh, also where the last try failed and the next is not yet due.
@@ -138,7 +141,11 @@ impl Work {
                 }
             }
         }
-        self.tell.send_replace(Standing::Ended);
+        let state = match &*self.tell.borrow() {
+            Standing::Open { state, .. } => Some(state.clone()),
+            Standing::Opening { .. } | Standing::Ended { .. } => None,
+        };
+        self.tell.send_replace(Standing::Ended { state });
         self.shared.changed(&self.plan.name);
     }
 

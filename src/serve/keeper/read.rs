@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::PoisonError;
 
-use super::hold::{Hold, Plan, Standing};
+use super::hold::{Hold, Plan};
 use super::{Kept, Shared};
+use crate::export::continuous::ContinuousState;
 use crate::serve::definition::{Complaint, Definition};
 use crate::serve::keeper::told::chain;
 use crate::serve::name::ExportName;
@@ -216,18 +217,15 @@ fn owners(exports: &BTreeMap<ExportName, Kept>) -> HashMap<String, ExportName> {
 }
 
 impl Kept {
-    /// Asks what runs to end in good order, and keeps what it remembers.
+    /// Asks what runs to end in good order.
     fn end(&mut self) {
-        self.last = self.remembered();
         if let Some(hold) = &self.hold {
             hold.stop();
         }
     }
 
-    fn remembered(&self) -> Option<crate::export::continuous::ContinuousState> {
-        match self.hold.as_ref().map(|hold| hold.standing.borrow().clone()) {
-            Some(Standing::Open { state, .. }) => Some(state.borrow().clone()),
-            _ => self.last.clone(),
-        }
+    /// What the loop has said so far, for the next one to go on with.
+    fn remembered(&self) -> Option<ContinuousState> {
+        self.with_state(Clone::clone)
     }
 }

@@ -149,7 +149,7 @@ impl Kept {
         }
         match &*hold.standing.borrow() {
             Standing::Opening { trouble: Some(_), .. } => StateView::Retrying,
-            Standing::Opening { trouble: None, .. } | Standing::Ended => StateView::Starting,
+            Standing::Opening { trouble: None, .. } | Standing::Ended { .. } => StateView::Starting,
             Standing::Open { state, .. } => match state.borrow().phase {
                 Phase::Looking => StateView::Looking,
                 Phase::Running => StateView::Running,
@@ -228,7 +228,7 @@ impl Kept {
                 let state = state.borrow();
                 (state.error.as_ref().map(TroubleView::of), state.next_try)
             }
-            Standing::Ended => (None, None),
+            Standing::Ended { .. } => (None, None),
         }
     }
 }

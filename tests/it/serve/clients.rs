@@ -123,7 +123,7 @@ async fn without_a_server_the_two_ways_out_are_named() {
         &path,
         "--start",
         "--export-path",
-        "s3://x",
+        "s3://bucket",
         "--server",
         "http://127.0.0.1:1",
     ];
