@@ -42,7 +42,7 @@ impl GitWatch {
     /// # Errors
     /// Fails where the system gives no thread. Where it lets nothing be watched, `warn` is told, once, and the refs
     /// are looked at every now and then.
-    pub fn start(config: GitWatchConfig, wakes: Wakes, warn: Warn) -> Result<Self, WatchError> {
+    pub fn start(config: &GitWatchConfig, wakes: Wakes, warn: Warn) -> Result<Self, WatchError> {
         let engine = engine::start(EngineConfig {
             roots: roots(&config.git_dir, &config.common_dir),
             settle: Settle::new(QUIET, MOST),

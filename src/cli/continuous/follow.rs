@@ -39,7 +39,7 @@ pub fn follow(
                 common_dir,
                 poll_interval: args.interval.poll_interval,
             };
-            Box::new(GitWatch::start(config, wakes, warn)?)
+            Box::new(GitWatch::start(&config, wakes, warn)?)
         }
         Opened::Directory(_) => {
             let path = match &job.source.place {

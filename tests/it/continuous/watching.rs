@@ -162,7 +162,7 @@ async fn refs(path: &Path) -> Watched<GitWatch> {
         common_dir,
         poll_interval: NEVER,
     };
-    Watched::start(|wakes, warn| GitWatch::start(config, wakes, warn).unwrap()).await
+    Watched::start(|wakes, warn| GitWatch::start(&config, wakes, warn).unwrap()).await
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn a_new_list_of_reftables_wakes() {
         git_dir: git_dir.clone(),
         poll_interval: NEVER,
     };
-    let watched = Watched::start(|wakes, warn| GitWatch::start(config, wakes, warn).unwrap()).await;
+    let watched = Watched::start(|wakes, warn| GitWatch::start(&config, wakes, warn).unwrap()).await;
     let list = git_dir.join("reftable/tables.list");
     std::fs::write(list.with_extension("list.lock"), "0x1-0x2.ref").unwrap();
     watched.sleeps("a list that is being written").await;
