@@ -77,7 +77,7 @@ impl Request {
             let _refused = stream.write_all(&self.body).await;
             let mut bytes = Vec::new();
             let _reset = stream.read_to_end(&mut bytes).await;
-            Reply::parse(bytes)
+            Reply::parse(&bytes)
         };
         tokio::time::timeout(PATIENCE, exchange)
             .await
@@ -86,7 +86,7 @@ impl Request {
 }
 
 impl Reply {
-    fn parse(bytes: Vec<u8>) -> Self {
+    fn parse(bytes: &[u8]) -> Self {
         let end = bytes
             .windows(4)
             .position(|window| window == b"\r\n\r\n")
