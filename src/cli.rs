@@ -8,6 +8,7 @@
 //! Nothing but `main` knows this room, and only this room prints, reads the environment or knows clap.
 
 mod args;
+mod client;
 mod completions;
 mod config;
 mod continuous;
@@ -32,6 +33,8 @@ mod opened;
 mod origins;
 mod place;
 mod progress;
+#[cfg(feature = "serve")]
+mod serve;
 mod service;
 mod signals;
 mod status;
@@ -144,9 +147,15 @@ impl Invocation {
             }
             CommandArgs::Repo(args::RepoArgs { action }) | CommandArgs::Branch(args::BranchArgs { action }) => {
                 let RepoAction::Export(args) = action;
-                let job = ExportJob::of_repository(args.repo.as_deref(), &args.action, &args.flags, &world)?;
+                if args.action.asks_server() {
+                    let own = innermost(&matches);
+                    return client::cmd_client(&ui, &args, own, &layers, &world, &signals).await;
+                }
+                let job = ExportJob::of_repository(args.repo.as_deref(), &args.flags, &world)?;
                 Box::pin(export::cmd_export(&ui, job, &signals)).await
             }
+            #[cfg(feature = "serve")]
+            CommandArgs::Serve(args) => Box::pin(serve::cmd_serve(&ui, &args, layers, &world, &signals)).await,
             CommandArgs::Status(args) => status::cmd_status(&ui, &args, &world, &signals).await,
             CommandArgs::Wait(args) => wait::cmd_wait(&ui, &args, &world, &signals).await,
             CommandArgs::Verify(args) => verify::cmd_verify(&ui, &args, &world, &signals).await,
@@ -179,6 +188,11 @@ fn export_again(world: &World) -> Result<ExportArgs, CliError> {
         CommandArgs::Export(args) => Ok(*args),
         _ => unreachable!("the words are those of an export"),
     }
+}
+
+/// What was typed for the command itself, below all those that lead to it.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, below)| innermost(below))
 }
 
 /// How answers and talk were asked for.

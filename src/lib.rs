@@ -25,4 +25,6 @@ pub mod transfer;
 pub mod status;
 pub mod export;
 pub mod watch;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod cli;

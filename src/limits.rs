@@ -55,6 +55,8 @@ fn units(bytes: u64) -> u32 {
 #[derive(Debug)]
 pub struct Bandwidth {
     bytes_per_second: NonZeroU64,
+    /// A wider bound that counts as well.
+    within: Option<Arc<Bandwidth>>,
     /// When all that was let through so far should have been sent.
     paid_until: Mutex<Option<Instant>>,
 }
@@ -64,7 +66,16 @@ impl Bandwidth {
     pub fn new(bytes_per_second: NonZeroU64) -> Self {
         Self {
             bytes_per_second,
+            within: None,
             paid_until: Mutex::new(None),
+        }
+    }
+
+    /// Allows so many bytes in each second, within what another bound allows for all.
+    pub fn within(bytes_per_second: NonZeroU64, all: Arc<Bandwidth>) -> Self {
+        Self {
+            within: Some(all),
+            ..Self::new(bytes_per_second)
         }
     }
 
@@ -80,6 +91,9 @@ impl Bandwidth {
             start
         };
         tokio::time::sleep_until(start).await;
+        if let Some(all) = &self.within {
+            Box::pin(all.take(bytes)).await;
+        }
     }
 }
 
@@ -124,6 +138,23 @@ mod tests {
         });
         futures::future::join_all(takers.collect::<Vec<_>>()).await;
         assert!(start.elapsed() >= Duration::from_secs(9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bound_within_another_is_held_by_both() {
+        let all = Arc::new(bandwidth(1000));
+        let narrow = Bandwidth::within(NonZeroU64::new(500).unwrap(), Arc::clone(&all));
+        let start = Instant::now();
+        for _ in 0..3 {
+            narrow.take(1000).await;
+        }
+        assert!(start.elapsed() >= Duration::from_secs(4));
+        let wide = Bandwidth::within(NonZeroU64::new(1_000_000).unwrap(), all);
+        let start = Instant::now();
+        for _ in 0..4 {
+            wide.take(1000).await;
+        }
+        assert!(start.elapsed() >= Duration::from_secs(3));
     }
 
     #[tokio::test]

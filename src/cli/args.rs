@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use super::client;
+#[cfg(feature = "serve")]
+use super::flags::RateArgs;
 use super::flags::{
-    CacheArgs, CommonArgs, ContinuousArgs, ExportFlags, LakeFsArgs, LeaseArgs, SelectArgs, StoreArgs, TargetArgs,
-    TransferArgs, VerifyLevel,
+    CacheArgs, CommonArgs, ContinuousArgs, ExportFlags, IntervalArgs, LakeFsArgs, LeaseArgs, SelectArgs, StoreArgs,
+    TargetArgs, TransferArgs, VerifyLevel,
 };
 
 // One line for each paragraph: it is broken to the width of the terminal.
@@ -47,6 +50,8 @@ pub enum CommandArgs {
     Export(Box<ExportArgs>),
     Repo(RepoArgs),
     Branch(BranchArgs),
+    #[cfg(feature = "serve")]
+    Serve(Box<ServeArgs>),
     Status(StatusArgs),
     Wait(Box<WaitArgs>),
     Verify(VerifyArgs),
@@ -110,7 +115,11 @@ pub enum RepoAction {
     Export(Box<RepoExportArgs>),
 }
 
-/// Bring an export path to the head of a branch of a repository
+/// Bring an export path to the head of a branch of a repository, once, or have a server do it from now on
+///
+/// --start, --stop, --status and --run-now ask a `lakesync serve`, and return as soon as it has answered. With --start
+/// the options of this command become those of the export; paths are as seen from here. Credentials stay here: the
+/// server uses its own.
 #[derive(Args, Debug)]
 pub struct RepoExportArgs {
     /// Read REPO: lakefs://REPO or the bare name of a lakeFS repository, git:PATH, or a path with a slash in it
@@ -120,6 +129,10 @@ pub struct RepoExportArgs {
     pub repo: Option<std::ffi::OsString>,
     #[command(flatten)]
     pub action: ActionArgs,
+    #[command(flatten)]
+    pub client: ClientArgs,
+    #[command(flatten)]
+    pub interval: IntervalArgs,
     #[command(flatten)]
     pub flags: ExportFlags,
 }
@@ -131,12 +144,82 @@ pub struct ActionArgs {
     /// Export once, and end; this is the default
     #[arg(long)]
     pub once: bool,
-    /// Begin to export each new commit; not in this version
+    /// Have the server export the head, and then each new one
     #[arg(long)]
     pub start: bool,
-    /// Stop exporting each new commit; not in this version
+    /// Have the server end that; objects, ledger and the last status file stay as they are
     #[arg(long)]
     pub stop: bool,
+    /// Print what the server says of the export
+    #[arg(long)]
+    pub status: bool,
+    /// Have the server look at source and store now, also where its next try is not yet due
+    #[arg(long)]
+    pub run_now: bool,
+}
+
+impl ActionArgs {
+    /// Whether a server is to be asked.
+    pub fn asks_server(&self) -> bool {
+        self.start || self.stop || self.status || self.run_now
+    }
+}
+
+/// Which server, and which of its exports.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Server")]
+pub struct ClientArgs {
+    /// Ask the `lakesync serve` at URL
+    #[arg(long, value_name = "URL", value_parser = client::parse_server, default_value = "http://127.0.0.1:8571")]
+    pub server: String,
+    #[command(flatten)]
+    pub token: TokenArgs,
+    /// Call the export NAME on the server [default: the repository's name and the branch's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// What is shown, or asked for, as a sign of who is who.
+#[derive(Args, Clone, Debug)]
+pub struct TokenArgs {
+    /// Show, or ask for, the token in FILE; a server takes each of its lines, a client shows the first
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Hold continuous exports: with a web page, an API, webhooks and metrics
+///
+/// Which exports there are is said by the files of a folder, one for each: NAME.toml with the options of
+/// `lakesync export` as keys, and `enabled = true` or `false`. Files may be written by hand; changes are picked up
+/// within a second or two, and a broken file is reported while the others go on. `lakesync repo export REPO --start`
+/// writes such a file through the API.
+#[cfg(feature = "serve")]
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  lakesync serve
+  lakesync serve --listen 0.0.0.0:8571 --token-file /etc/lakesync/token
+  lakesync repo export lakefs://repo --branch main --start --export-path s3://bucket/data/")]
+pub struct ServeArgs {
+    /// Listen on ADDRESS; one that other machines can reach needs --token-file
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8571")]
+    pub listen: std::net::SocketAddr,
+    /// Keep the exports' files in DIR [default: $XDG_STATE_HOME/lakesync/exports or ~/.local/state/lakesync/exports]
+    #[arg(long, value_name = "DIR")]
+    pub registry: Option<PathBuf>,
+    #[command(flatten)]
+    pub token: TokenArgs,
+    /// Let everybody in who can reach the address; for where something in front asks who they are
+    #[arg(long, conflicts_with = "token_file")]
+    pub insecure_no_auth: bool,
+    /// Take webhooks that know a line of FILE [default: take none]
+    #[arg(long, value_name = "FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
+    /// Answer to the host name NAME, too, besides addresses and localhost (can be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
+    #[command(flatten)]
+    pub rate: RateArgs,
 }
 
 /// Print what the newest status file under an export path says
@@ -304,7 +387,7 @@ mod tests {
                 found += 1;
             }
         }
-        assert_eq!(found, 2);
+        assert_eq!(found, 3);
     }
 
     /// One key of lakesync.toml must not mean two things.

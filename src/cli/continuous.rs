@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::follow::follow;
+pub use self::follow::{Watching, follow};
 pub use self::reporter::RunsReporter;
 use super::args::ExportArgs;
 use super::error::{CliError, one_line};
@@ -28,7 +28,7 @@ use super::world::World;
 use crate::export::continuous::{Continuous, ContinuousState, Reopen, RetryDelays};
 use crate::source::SourceError;
 use crate::store::RequestCounts;
-use crate::wake::Wake;
+use crate::wake::{Wake, Wakes};
 
 /// What all loops of one process share, so that a new configuration goes on where the old one was.
 struct Shared<'a> {
@@ -44,7 +44,7 @@ struct Ready {
     continuous: Continuous,
     drain: CancellationToken,
     // Watches until it is dropped.
-    _watching: follow::Watching,
+    _watching: Watching,
 }
 
 /// Exports the head of a branch and then each new one, until a signal comes. `again` reads the words, the environment
@@ -154,7 +154,7 @@ impl Shared<'_> {
         check_branch(&opened).await?;
         let ui = self.ui.clone();
         let warn = Arc::new(move |text: &str| ui.warn(text));
-        let watching = follow(&opened, &job, &args.continuous, &self.wake, warn)?;
+        let watching = follow(&opened, &job, &args.continuous, Wakes::from(&self.wake), warn)?;
         let reopen = reopen(&job);
         let source = opened.source();
         let progress = Arc::clone(&self.reporter);
@@ -186,7 +186,7 @@ impl Shared<'_> {
 }
 
 /// Refuses what does not move. A server that cannot be asked now is taken at its word: the loop asks again.
-async fn check_branch(opened: &Opened) -> Result<(), CliError> {
+pub async fn check_branch(opened: &Opened) -> Result<(), CliError> {
     match opened.is_branch().await {
         Ok(true) => Ok(()),
         Ok(false) => Err(JobError::NotABranch {
@@ -202,7 +202,7 @@ async fn check_branch(opened: &Opened) -> Result<(), CliError> {
 }
 
 /// Opens the source once more, as it was opened first.
-fn reopen(job: &ExportJob) -> Reopen {
+pub fn reopen(job: &ExportJob) -> Reopen {
     let (source, bytes, store) = (job.source.clone(), job.source_bytes.clone(), job.store.clone());
     Arc::new(move || {
         let direct = OriginBuckets::of(&bytes, &store);

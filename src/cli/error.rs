@@ -1,5 +1,6 @@
 //! What ends a command, and the flag that cures it.
 
+use super::client::ClientError;
 use super::exit::Signal;
 use super::job::JobError;
 use super::lakefs::LakeFsSettingsError;
@@ -73,6 +74,13 @@ pub enum CliError {
     /// `--log`.
     #[error(transparent)]
     Log(#[from] FilterTextError),
+    /// A server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Being a server.
+    #[cfg(feature = "serve")]
+    #[error(transparent)]
+    Serve(#[from] super::serve::ServeError),
     /// `man` was asked for a page that does not exist.
     #[error("no command {name:?}; `lakesync help` lists them")]
     NoSuchPage {
@@ -131,6 +139,8 @@ impl CliError {
     /// The way out, where it is a flag and the message itself does not name it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => None,
             Self::Layers(LayerError::UnknownVariable { .. }) => {
                 Some("unset it, or see `lakesync help` for how variables are named")
             }
@@ -150,6 +160,7 @@ impl CliError {
             | Self::LakeFsConfig(_)
             | Self::Log(_)
             | Self::Watch(_)
+            | Self::Client(_)
             | Self::Wait(_)
             | Self::NoSuchPage { .. }
             | Self::Write { .. }

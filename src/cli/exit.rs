@@ -89,6 +89,9 @@ impl From<&CliError> for Exit {
             CliError::Wait(WaitError::NoHead { .. }) => Self::Usage,
             CliError::Wait(WaitError::TooLong { .. }) => Self::Failed,
             CliError::Place(error) => error.into(),
+            CliError::Client(error) => error.into(),
+            #[cfg(feature = "serve")]
+            CliError::Serve(error) => error.into(),
             CliError::Source(error) => error.into(),
             CliError::Store(error) => error.into(),
             CliError::Ledger(error) => error.into(),
@@ -97,6 +100,24 @@ impl From<&CliError> for Exit {
             CliError::Write { .. } | CliError::Runtime(_) | CliError::Watch(_) => Self::Failed,
             CliError::Closed => Self::Done,
             CliError::Interrupted(signal) => Self::Interrupted(*signal),
+        }
+    }
+}
+
+#[cfg(feature = "serve")]
+impl From<&super::serve::ServeError> for Exit {
+    fn from(error: &super::serve::ServeError) -> Self {
+        use super::serve::ServeError;
+        use crate::serve::{ListenError, RegistryError};
+        match error {
+            ServeError::NoFolder | ServeError::Secret(_) | ServeError::Listen(ListenError::NoToken { .. }) => {
+                Self::Usage
+            }
+            ServeError::Registry(RegistryError::Kept { .. }) => Self::Busy,
+            ServeError::Registry(
+                RegistryError::Io { .. } | RegistryError::TooLong { .. } | RegistryError::NotText { .. },
+            )
+            | ServeError::Listen(ListenError::Bind { .. }) => Self::Failed,
         }
     }
 }

@@ -9,7 +9,7 @@ mod store;
 
 pub use choices::{Addressing, ChecksumChoice, LeaseChoice, LfsChoice, ListingChoice, OddKeysChoice, Preserve};
 pub use choices::{RecordsChoice, SkipOrError, SymlinkChoice, TransferChoice, VerifyLevel};
-pub use continuous::{ContinuousArgs, HookArgs};
+pub use continuous::{ContinuousArgs, HookArgs, IntervalArgs};
 pub use lakefs::{LakeFsArgs, SourceBytesArgs};
 pub use store::{ObjectArgs, StoreArgs};
 
@@ -118,19 +118,27 @@ pub struct TargetArgs {
     pub status: StatusPathArgs,
 }
 
+/// How much goes on at once.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Transfer")]
+pub struct RateArgs {
+    /// Have at most N requests under way at once
+    #[arg(long, value_name = "N", default_value = "64")]
+    pub concurrency: NonZeroUsize,
+    /// Send at most RATE bytes a second, such as 10MiB [default: as fast as it goes]
+    #[arg(long, value_name = "RATE", value_parser = human::parse_bandwidth)]
+    pub bandwidth: Option<u64>,
+}
+
 /// How fast bytes go out.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Transfer")]
 pub struct TransferArgs {
-    /// Have at most N requests under way at once
-    #[arg(long, value_name = "N", default_value = "64")]
-    pub concurrency: NonZeroUsize,
+    #[command(flatten)]
+    pub rate: RateArgs,
     /// Send files bigger than SIZE in parts of at least SIZE
     #[arg(long, value_name = "SIZE", value_parser = human::parse_part_size, default_value = "8MiB")]
     pub part_size: u64,
-    /// Send at most RATE bytes a second, such as 10MiB [default: as fast as it goes]
-    #[arg(long, value_name = "RATE", value_parser = human::parse_bandwidth)]
-    pub bandwidth: Option<u64>,
 }
 
 /// What is refused.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::args::{ActionArgs, SourceArgs};
+use super::args::SourceArgs;
 use super::error::CliError;
 use super::flags::{
     CacheArgs, ChecksumChoice, ExportFlags, LakeFsArgs, LeaseChoice, ListingChoice, OddKeysChoice, Preserve,
@@ -32,12 +32,6 @@ pub enum JobError {
     NoExportPath {
         /// What to write on the command line.
         how: &'static str,
-    },
-    /// `--start` and `--stop`.
-    #[error("--{action}: continuous export comes with `lakesync serve`, which this version does not have; use --once")]
-    Continuous {
-        /// The flag.
-        action: &'static str,
     },
     /// `--continuous` of what does not move.
     #[error(
@@ -292,17 +286,7 @@ impl ExportJob {
     }
 
     /// Reads what `repo export` was given.
-    pub fn of_repository(
-        repo: Option<&std::ffi::OsStr>,
-        action: &ActionArgs,
-        flags: &ExportFlags,
-        world: &World,
-    ) -> Result<Self, CliError> {
-        for (given, action) in [(action.start, "start"), (action.stop, "stop")] {
-            if given {
-                return Err(JobError::Continuous { action }.into());
-            }
-        }
+    pub fn of_repository(repo: Option<&std::ffi::OsStr>, flags: &ExportFlags, world: &World) -> Result<Self, CliError> {
         Self::of(place::find_repository(repo, world)?, flags, world)
     }
 
@@ -318,14 +302,14 @@ impl ExportJob {
         }
         let source = SourceJob::of(found, &flags.select, &flags.lakefs, &flags.cache, world)?;
         let source_bytes = SourceBytesJob::new(&flags.source_bytes)?;
-        let store = StoreJob::new(&flags.store, flags.transfer.concurrency.get(), world)?;
+        let store = StoreJob::new(&flags.store, flags.transfer.rate.concurrency.get(), world)?;
         let config = config(flags, &source, export_path, status_path)?;
         Ok(Self {
             source,
             source_bytes,
             store,
             config,
-            bandwidth: flags.transfer.bandwidth,
+            bandwidth: flags.transfer.rate.bandwidth,
             dry_run: flags.dry_run,
         })
     }
@@ -372,7 +356,7 @@ fn config(
             OddKeysChoice::Skip => OddKeys::Skip,
             OddKeysChoice::Send => OddKeys::Send,
         },
-        concurrency: flags.transfer.concurrency,
+        concurrency: flags.transfer.rate.concurrency,
         part_size_bytes: flags.transfer.part_size,
         outside_copies: outside_copies(&flags.source_bytes),
         checksum: checksum(flags.store.checksum),

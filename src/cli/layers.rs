@@ -3,6 +3,8 @@
 //! There is one mechanism: what environment and file say becomes the *default* of the same clap argument, so every
 //! layer is read by the same parsers, and clap itself tells a default from what was typed.
 
+#[cfg(feature = "serve")]
+mod definition;
 mod file;
 
 use std::collections::BTreeMap;
@@ -20,9 +22,13 @@ use crate::export::HOOK_VARIABLES;
 const VARIABLE_PREFIX: &str = "LAKESYNC_";
 
 /// Arguments that say what to do now; a file or variable that held them would change what a command is.
-const NOT_LAYERED: [&str; 11] = [
-    "help", "version", "once", "start", "stop", "shell", "page", "dir", "commit", "timeout", "watch",
+const NOT_LAYERED: [&str; 14] = [
+    "help", "version", "once", "start", "stop", "status", "run_now", "name", "shell", "page", "dir", "commit",
+    "timeout", "watch",
 ];
+
+/// Arguments of `export` that are about one call, not about the export.
+const NOT_OF_DEFINITIONS: [&str; 2] = ["continuous", "dry_run"];
 
 /// Variables of ours that are no flags: what stands on a command line or in a file is read by others.
 const SECRET_VARIABLES: [&str; 2] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY];
@@ -49,6 +55,9 @@ pub enum Origin {
         /// The line, from 1.
         line: usize,
     },
+    /// A request to a server.
+    #[cfg(feature = "serve")]
+    Request,
     /// The program.
     Default,
 }
@@ -59,6 +68,8 @@ impl fmt::Display for Origin {
             Self::CommandLine => out.write_str("command line"),
             Self::Variable { name } => out.write_str(name),
             Self::File { path, line } => write!(out, "{}:{line}", path.display()),
+            #[cfg(feature = "serve")]
+            Self::Request => out.write_str("request"),
             Self::Default => out.write_str("default"),
         }
     }
@@ -235,6 +246,19 @@ fn known_arguments(command: &Command) -> BTreeMap<String, Arg> {
     let mut known = BTreeMap::new();
     collect_arguments(command, &mut known);
     known
+}
+
+/// The arguments that a definition may say, by their ids.
+pub fn definition_arguments(command: &Command) -> BTreeMap<String, Arg> {
+    let export = command
+        .find_subcommand("export")
+        .expect("there is a command of that name");
+    let may = |arg: &&Arg| is_layered(arg) && !NOT_OF_DEFINITIONS.contains(&arg.get_id().as_str());
+    export
+        .get_arguments()
+        .filter(may)
+        .map(|arg| (arg.get_id().to_string(), arg.clone()))
+        .collect()
 }
 
 fn collect_arguments(command: &Command, known: &mut BTreeMap<String, Arg>) {

@@ -93,6 +93,24 @@ impl Service {
         }
     }
 
+    /// Says what goes on, and that it goes on as long as `is_alive` says so, until it is dropped.
+    #[cfg(feature = "serve")]
+    pub async fn keep(self, status: impl Fn() -> String, is_alive: impl Fn() -> bool) {
+        let pause = self.watchdog.map_or(Duration::from_secs(10), |watchdog| watchdog / 2);
+        let mut said = String::new();
+        loop {
+            let text = status();
+            if text != said {
+                self.send(&format!("STATUS={text}"));
+                said = text;
+            }
+            if self.watchdog.is_some() && is_alive() {
+                self.send("WATCHDOG=1");
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     fn send(&self, text: &str) {
         if let Err(error) = self.socket.send_to_addr(text.as_bytes(), &self.address) {
             tracing::debug!(%error, text, "the service manager was not told");

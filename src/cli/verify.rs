@@ -14,7 +14,7 @@ use crate::status::{Difference, Level, Verified, verify};
 
 /// Checks the bucket against the newest status file.
 pub async fn cmd_verify(ui: &Ui, args: &VerifyArgs, world: &World, signals: &Signals) -> Result<Exit, CliError> {
-    let at_once = args.transfer.concurrency.get();
+    let at_once = args.transfer.rate.concurrency.get();
     let target = TargetJob::new(&args.target, StoreJob::new(&args.store, at_once, world)?)?;
     let level = match args.level {
         VerifyLevel::List => Level::List,

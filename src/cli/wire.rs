@@ -37,17 +37,28 @@ pub async fn exporter(
     progress: Arc<dyn Progress>,
     counts: Arc<RequestCounts>,
 ) -> Result<Exporter, CliError> {
-    let config = job.config;
-    let store = connect(&job.store, &config.export_path.bucket).await?;
-    let status_store = if config.status_path.bucket == config.export_path.bucket {
-        Arc::clone(&store)
+    let data = connect(&job.store, &job.config.export_path.bucket).await?;
+    let status = if job.config.status_path.bucket == job.config.export_path.bucket {
+        Arc::clone(&data)
     } else {
-        connect(&job.store, &config.status_path.bucket).await?
+        connect(&job.store, &job.config.status_path.bucket).await?
     };
-    Ok(Exporter {
+    Ok(exporter_on(Stores { data, status }, source, job, progress, counts))
+}
+
+/// Puts together what runs on one export path need, with stores that are open, for single requests.
+pub fn exporter_on(
+    stores: Stores,
+    source: Arc<dyn Source>,
+    job: ExportJob,
+    progress: Arc<dyn Progress>,
+    counts: Arc<RequestCounts>,
+) -> Exporter {
+    let config = job.config;
+    Exporter {
         source,
-        store,
-        status_store,
+        store: stores.data,
+        status_store: stores.status,
         buckets: Arc::new(OtherBuckets(job.store)),
         retry: RetryConfig::default(),
         counts,
@@ -60,7 +71,7 @@ pub async fn exporter(
         clock: Arc::new(BootClock),
         progress,
         config,
-    })
+    }
 }
 
 /// Opens other buckets with the flags of an export.

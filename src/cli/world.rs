@@ -69,6 +69,11 @@ impl World {
         self.base_folder("XDG_CACHE_HOME", ".cache")
     }
 
+    /// The user's folder for what must not be lost.
+    pub fn state_folder(&self) -> Option<PathBuf> {
+        self.base_folder("XDG_STATE_HOME", ".local/state")
+    }
+
     /// The rules of the XDG base directories: relative paths do not count. Cron may give no HOME at all.
     fn base_folder(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
         let absolute = |name: &str| self.variable(name).map(PathBuf::from).filter(|path| path.is_absolute());

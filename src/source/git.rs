@@ -11,7 +11,10 @@ mod links;
 mod location;
 mod program;
 mod reader;
+mod remotes;
 mod walk;
+
+pub use remotes::remotes;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

@@ -28,6 +28,8 @@ mod real_export;
 mod s3_wire;
 mod scale;
 mod semantics_doc;
+#[cfg(all(feature = "git", feature = "serve"))]
+mod serve;
 mod servers;
 mod status_doc;
 mod wire;

@@ -10,7 +10,7 @@ use crate::cli::flags::ContinuousArgs;
 use crate::cli::job::ExportJob;
 use crate::cli::opened::Opened;
 use crate::cli::place::Place;
-use crate::wake::{Wake, Wakes};
+use crate::wake::Wakes;
 use crate::watch::{FolderWatch, FolderWatchConfig, Poll, Warn};
 #[cfg(feature = "git")]
 use crate::watch::{GitWatch, GitWatchConfig};
@@ -20,17 +20,16 @@ use crate::watch::{GitWatch, GitWatchConfig};
 const SCANS: u32 = 10;
 
 /// A watcher, whichever it is; it goes on until it is dropped.
-pub type Watching = Box<dyn Any + Send>;
+pub type Watching = Box<dyn Any + Send + Sync>;
 
 /// Starts to follow a source.
 pub fn follow(
     opened: &Opened,
     job: &ExportJob,
     args: &ContinuousArgs,
-    wake: &Wake,
+    wakes: Wakes,
     warn: Warn,
 ) -> Result<Watching, CliError> {
-    let wakes = Wakes::from(wake);
     Ok(match opened {
         #[cfg(feature = "git")]
         Opened::Git(source) => {
@@ -38,7 +37,7 @@ pub fn follow(
             let config = GitWatchConfig {
                 git_dir,
                 common_dir,
-                poll_interval: args.poll_interval,
+                poll_interval: args.interval.poll_interval,
             };
             Box::new(GitWatch::start(&config, wakes, warn)?)
         }
@@ -51,15 +50,15 @@ pub fn follow(
                 path,
                 filter: job.source.filter.clone(),
                 exclude_paths: job.source.cache.iter().map(|cache| cache.folder.clone()).collect(),
-                poll_interval: args.poll_interval * SCANS,
-                rescan_interval: args.rescan_interval,
+                poll_interval: args.interval.poll_interval * SCANS,
+                rescan_interval: args.interval.rescan_interval,
             };
             Box::new(FolderWatch::start(config, wakes, warn)?)
         }
         Opened::LakeFs(source) => {
             let poll = Poll {
                 source: std::sync::Arc::new(source.clone()),
-                interval: args.poll_interval,
+                interval: args.interval.poll_interval,
                 wakes,
             };
             let task = tokio::spawn(async move { poll.run(&CancellationToken::new()).await });

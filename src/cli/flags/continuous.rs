@@ -17,6 +17,14 @@ pub struct ContinuousArgs {
     /// SIGHUP has the configuration read again.
     #[arg(long)]
     pub continuous: bool,
+    #[command(flatten)]
+    pub interval: IntervalArgs,
+}
+
+/// How often to look.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Continuous export")]
+pub struct IntervalArgs {
     /// Look for a new head every TIME where nothing tells of one: on lakeFS, on network file systems, and where the
     /// system has no watches left; there a directory is looked at every ten times TIME
     #[arg(long, value_name = "TIME", value_parser = human::parse_interval, default_value = "1s")]

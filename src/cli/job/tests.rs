@@ -31,7 +31,7 @@ impl Room {
             CommandArgs::Export(args) => ExportJob::of_source(&args.source, &args.flags, &self.world),
             CommandArgs::Repo(args) => {
                 let RepoAction::Export(args) = args.action;
-                ExportJob::of_repository(args.repo.as_deref(), &args.action, &args.flags, &self.world)
+                ExportJob::of_repository(args.repo.as_deref(), &args.flags, &self.world)
             }
             other => panic!("{other:?}"),
         };
@@ -123,11 +123,6 @@ fn words_that_make_no_sense_together_are_refused_with_the_cure() {
             "lakesync export plain --export-path s3://bucket --include a{",
             "--include \"a{\": not a glob",
         ),
-        (
-            "lakesync repo export ./work --start",
-            "--start: continuous export comes with `lakesync serve`",
-        ),
-        ("lakesync repo export ./work --stop", "--stop: continuous export"),
         ("lakesync repo export ./plain --once --export-path s3://bucket", ""),
     ] {
         let error = room().job(line).map(|job| job.source.place).unwrap_err();

@@ -30,6 +30,8 @@ pub enum EventKind {
     Finding,
     /// One record of a ledger, or its root.
     Record,
+    /// A continuous export, as a server holds it.
+    Export,
 }
 
 /// What the events of a run have in common.
