@@ -283,7 +283,7 @@ async fn a_key_that_is_left_out_under_another_name_than_its_own_does_not_hide_th
     let uri: LakeFsUri = "lakefs://repo/main".parse().unwrap();
     let config = LakeFsSourceConfig {
         reference: uri.reference,
-        filter: Filter::new(&[], &["x?".to_owned()]).unwrap(),
+        filter: Filter::new(&[], &["x\u{fffd}".to_owned()]).unwrap(),
         listing: ListingChoice::Pages,
         ..LakeFsSourceConfig::new(uri.repository)
     };
