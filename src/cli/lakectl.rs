@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use saphyr::{MarkedYaml, YamlData, YamlLoader};
-use saphyr_parser::Parser;
+use saphyr_parser::{Parser, ScalarStyle};
 
 use super::layers::Origin;
 use super::world::World;
@@ -137,7 +137,7 @@ impl Lakectl {
                     self.take_node(&key, value, place);
                 }
             }
-            YamlData::Representation(value, _, _) => {
+            YamlData::Representation(value, style, _) if !is_null(value, *style) => {
                 if let Some(key) = KEYS.into_iter().find(|key| *key == prefix) {
                     let origin = place(node.span.start.line());
                     let value = value.clone().into_owned();
@@ -147,6 +147,11 @@ impl Lakectl {
             _ => {}
         }
     }
+}
+
+/// What YAML calls no value: where somebody leaves a key empty, some tools write it so.
+fn is_null(value: &str, style: ScalarStyle) -> bool {
+    style == ScalarStyle::Plain && matches!(value, "" | "~" | "null" | "Null" | "NULL")
 }
 
 fn is_absent(error: &std::io::Error) -> bool {
@@ -196,6 +201,23 @@ mod tests {
     fn digits_are_no_number_and_keys_have_no_case() {
         let told = told(Some("Credentials:\n  Access_Key_ID: 0123\n"), &[]).unwrap();
         assert_eq!(told.get(ACCESS_KEY_ID).unwrap().value, "0123");
+    }
+
+    #[test]
+    fn a_key_without_a_value_says_nothing() {
+        for nothing in ["", "~", "null", "NULL"] {
+            let file = format!("credentials:\n  access_key_id: {nothing}\n  secret_access_key: \"null\"\n");
+            let told = told(Some(&file), &[]).unwrap();
+            assert!(told.get(ACCESS_KEY_ID).is_none(), "{nothing}");
+            assert_eq!(told.get(SECRET_ACCESS_KEY).unwrap().value, "null");
+        }
+    }
+
+    #[test]
+    fn an_alias_stands_for_what_it_names() {
+        let file = "keys: &keys\n  access_key_id: AKIA1\n  secret_access_key: s\ncredentials: *keys\n";
+        let told = told(Some(file), &[]).unwrap();
+        assert_eq!(told.get(ACCESS_KEY_ID).unwrap().value, "AKIA1");
     }
 
     #[test]

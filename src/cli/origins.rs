@@ -25,9 +25,17 @@ pub struct OriginBuckets {
 }
 
 impl OriginBuckets {
-    /// Where the flags ask for it. What they do not say is as for the export's own store: a profile alone reads the
-    /// same server as somebody else.
+    /// Where the flags ask for it.
     pub fn of(job: &SourceBytesJob, store: &StoreJob) -> Option<Arc<dyn OriginRead>> {
+        Some(Arc::new(Self {
+            job: Self::store_of(job, store)?,
+            opened: Mutex::default(),
+        }))
+    }
+
+    /// How the store behind lakeFS is reached. What the flags do not say is as for the export's own store: a profile
+    /// alone reads the same server as somebody else.
+    pub(super) fn store_of(job: &SourceBytesJob, store: &StoreJob) -> Option<StoreJob> {
         if job.endpoint_url.is_none() && job.profile.is_none() {
             return None;
         }
@@ -36,15 +44,13 @@ impl OriginBuckets {
             store.args.endpoint_url = Some(endpoint_url.clone());
             // What was said of the export's server need not be so of another.
             store.args.region = None;
-            store.args.expected_bucket_owner = None;
         }
         if let Some(profile) = &job.profile {
             store.args.profile = Some(profile.clone());
         }
-        Some(Arc::new(Self {
-            job: store,
-            opened: Mutex::default(),
-        }))
+        // The buckets behind lakeFS are others than the one whose owner was named.
+        store.args.expected_bucket_owner = None;
+        Some(store)
     }
 
     async fn bucket(&self, bucket: &Bucket) -> Result<Arc<dyn Store>, CliError> {

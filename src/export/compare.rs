@@ -39,7 +39,14 @@ impl Comparison<'_> {
             && self.found.is_empty()
             && let Some(changes) = self.source.changes(since, self.head).await?
         {
-            return self.by_changes(changes, Planner::of_changes(rules)).await;
+            match self.by_changes(changes, Planner::of_changes(rules.clone())).await {
+                // Only in their midst did it come out that the older commit cannot be read any more. Whether the head
+                // can, its tree tells; else one lost commit would end every run from now on.
+                Err(ExportError::Source(error)) if error.is_data_gone() => {
+                    tracing::warn!(%error, "the commits cannot be compared; the whole tree is read");
+                }
+                planned => return planned,
+            }
         }
         self.by_trees(Planner::new(rules)).await
     }
@@ -98,7 +105,7 @@ impl Comparison<'_> {
     }
 
     async fn by_changes(
-        self,
+        &self,
         mut changes: Stream<Item<Change>>,
         mut planner: Planner<'_>,
     ) -> Result<Compared, ExportError> {

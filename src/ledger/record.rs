@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ContentIds, ETag, RelPath};
+use crate::model::{ContentIds, ETag, Entry, RelPath};
 
 /// A digest of the headers and metadata an object was written with (the mark and the storage class apart),
 /// so that a changed rule is seen although the bytes are equal. Zero: not known, which equals nothing.
@@ -24,6 +24,14 @@ pub struct Record {
     pub headers: HeadersDigest,
     /// The version, on a versioned bucket.
     pub version_id: Option<Box<str>>,
+}
+
+impl Record {
+    /// Whether the object holds what an entry of its path has. A checksum of lakeFS can be made up, so that one of
+    /// another length may be equal.
+    pub fn has_content_of(&self, entry: &Entry) -> bool {
+        self.size == entry.size && self.content.same_content(&entry.content)
+    }
 }
 
 /// A range file, as the root names it.

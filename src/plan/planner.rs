@@ -21,6 +21,7 @@ const REMEMBERED_CONTENTS: usize = 4_000_000;
 const LISTED_OFFENDERS: usize = 20;
 
 /// What a plan is made by.
+#[derive(Clone)]
 pub struct PlanRules<'a> {
     /// Which paths can be keys.
     pub keys: KeyRules,
@@ -196,9 +197,7 @@ impl<'a> Planner<'a> {
         self.wanted += 1;
         let headers = self.rules.headers.entry_digest(&entry);
         let replaces = match standing {
-            Some(Standing::Ours(record))
-                if record.content.same_content(&entry.content) && record.headers == headers =>
-            {
+            Some(Standing::Ours(record)) if record.has_content_of(&entry) && record.headers == headers => {
                 self.keep(&record);
                 return Ok(());
             }
@@ -491,3 +490,6 @@ fn bad_keys_text(offenders: &[(RelPath, KeyProblem)], total: u64) -> String {
         lists.join("; ")
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::lakefs::LakeFsError;
+use super::lakefs::{LakeFsError, LakeFsErrorKind};
 use crate::model::{CommitId, RelPath};
 
 /// Any cause that is worth showing and that nobody acts on.
@@ -162,6 +162,11 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Whether what a commit names is not there any more.
+    pub(crate) fn is_data_gone(&self) -> bool {
+        matches!(self, Self::LakeFs(error) if error.kind == LakeFsErrorKind::DataGone)
+    }
+
     /// Whether it concerns one file, so that the others can go on.
     pub fn is_about_one_file(&self) -> bool {
         match self {

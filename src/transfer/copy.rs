@@ -1,12 +1,14 @@
 //! Has the store copy what it holds already, where that can be guarded.
 
+use std::ops::Range;
+
 use crate::model::{ETag, Entry};
 use crate::plan::Origin;
 use crate::store::{Condition, CopySource};
 use crate::switches::{Switch, is_out};
 
 use super::Transfer;
-use super::multipart::{COPY_PART_BYTES, PartUpload};
+use super::multipart::{COPY_PART_BYTES, PartUpload, part_length_bytes};
 use super::outside::OutsideCopies;
 use super::put::{ObjectError, Sent};
 
@@ -99,12 +101,36 @@ impl Transfer {
         condition: &Condition,
     ) -> Result<crate::store::Written, ObjectError> {
         let mut upload = PartUpload::begin(self, entry).await?;
-        let mut start = 0;
-        while start < entry.size {
-            let end = entry.size.min(start + COPY_PART_BYTES);
-            upload.copy_part(from.clone(), start..end).await?;
-            start = end;
+        for part in parts_of(entry.size) {
+            upload.copy_part(from.clone(), part).await?;
         }
         upload.complete(condition).await
+    }
+}
+
+/// The parts in which an object of a length is copied.
+fn parts_of(size: u64) -> impl Iterator<Item = Range<u64>> {
+    let length = part_length_bytes(size, COPY_PART_BYTES);
+    let count = size.div_ceil(length);
+    (0..count).map(move |part| part * length..size.min((part + 1) * length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_of_any_length_is_copied_whole_in_as_many_parts_as_s3_takes() {
+        const GIB: u64 = 1 << 30;
+        for (size, parts) in [(1, 1), (6 * GIB, 48), (1_250 * GIB, 10_000), (50_000 * GIB, 10_000)] {
+            let mut end = 0;
+            let mut count = 0;
+            for part in parts_of(size) {
+                assert_eq!(part.start, end);
+                assert!(part.end - part.start <= 5 * GIB);
+                (end, count) = (part.end, count + 1);
+            }
+            assert_eq!((end, count), (size, parts));
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(super) const COPY_PART_BYTES: u64 = 128 << 20;
 const MIB: u64 = 1 << 20;
 
 /// How long the parts of an object are: all equal but the last, since some stores refuse others.
-fn part_length_bytes(size: u64, wanted: u64) -> u64 {
+pub(super) fn part_length_bytes(size: u64, wanted: u64) -> u64 {
     wanted.max(size.div_ceil(MOST_PARTS).div_ceil(MIB) * MIB)
 }
 

@@ -76,6 +76,8 @@ impl Transfer {
         match (first, readable) {
             (Some(sent), _) => sent,
             (None, Ok(true) | Err(Undecided)) => self.copy(entry, from, condition).await,
+            // There is no other way, and it may have been the one object that could not be copied.
+            (None, Ok(false)) if self.outside_copies == OutsideCopies::Only => self.copy(entry, from, condition).await,
             (None, Ok(false)) => Err(self.closed(from).into()),
         }
     }
@@ -116,6 +118,10 @@ fn is_missing(sent: &Result<Sent, ObjectError>) -> bool {
     matches!(sent, Err(ObjectError::Store(error)) if error.kind == StoreErrorKind::NotFound)
 }
 
+fn is_archived(kind: &StoreErrorKind) -> bool {
+    matches!(kind, StoreErrorKind::Refused { code, .. } if code == "InvalidObjectState")
+}
+
 /// What the first copy says of its bucket. A missing object counts as a bucket that cannot be read, where the source
 /// still has it: stores answer so for buckets of another store, too.
 fn verdict(sent: &Result<Sent, ObjectError>) -> Result<bool, Undecided> {
@@ -124,6 +130,8 @@ fn verdict(sent: &Result<Sent, ObjectError>) -> Result<bool, Undecided> {
         Err(ObjectError::Store(error)) if error.kind.is_transient() || error.kind == StoreErrorKind::LeaseLost => {
             Err(Undecided)
         }
+        // An archived object says nothing of the others.
+        Err(ObjectError::Store(error)) if is_archived(&error.kind) => Err(Undecided),
         // Whoever compares etags has read the object, or looked at the target first: no reason to stop copying.
         Err(ObjectError::Store(error))
             if matches!(error.kind, StoreErrorKind::ConditionFailed | StoreErrorKind::Conflict) =>

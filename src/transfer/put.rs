@@ -72,6 +72,11 @@ impl Transfer {
         };
         let mut origin = origin.clone();
         let mut from = self.copy_source(entry, &origin);
+        if from.is_none() && lesser(entry, &origin) == Origin::Outside && origin != Origin::Outside {
+            // The twin failed; what is to be copied lies elsewhere, too.
+            origin = Origin::Outside;
+            from = self.copy_source(entry, &origin);
+        }
         let mut reads = 0;
         let mut rounds = 0;
         loop {

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use lakesync::export::{ExportConfig, Report, testing};
 use lakesync::model::{Bucket, ETag, ObjectKey, OriginObject, RelPath};
 use lakesync::source::memory::{ContentKind, MemoryFile, MemorySource, MemoryTree};
+use lakesync::store::faulty::{Fault, FaultScript, FaultyStore, Matching, NoFaults};
 use lakesync::store::memory::{MemoryStore, Neighbour};
-use lakesync::store::{Capabilities, RequestKind};
+use lakesync::store::{Capabilities, RequestKind, StoreErrorKind};
 use lakesync::transfer::OutsideCopies;
 use tokio_util::sync::CancellationToken;
 
@@ -79,8 +80,12 @@ impl World {
     }
 
     async fn export(&self) -> Report {
+        self.export_with(NoFaults).await
+    }
+
+    async fn export_with(&self, faults: impl FaultScript + 'static) -> Report {
         self.store.clear_log();
-        let store = Arc::new(self.store.clone());
+        let store = Arc::new(FaultyStore::new(Arc::new(self.store.clone()), faults));
         let exporter = testing::exporter(self.source.clone(), store, self.config.clone());
         exporter.run(&CancellationToken::new()).await.unwrap()
     }
@@ -272,4 +277,57 @@ async fn where_copies_are_not_guarded_small_objects_are_sent() {
     let report = world.export().await;
     assert_eq!((report.counts.copied, report.counts.put), (0, FILES));
     world.assert_whole(FILES, "one");
+}
+
+/// Refuses the first copy of an object of the tree.
+fn first_copy(kind: StoreErrorKind) -> Matching {
+    Matching::new(Fault::Before(kind))
+        .kind(RequestKind::Copy)
+        .key_prefix("out/file-")
+        .times(1)
+}
+
+#[tokio::test]
+async fn an_archived_object_says_nothing_of_its_bucket() {
+    for (way, put, failed) in [(OutsideCopies::Tried, 1, 0), (OutsideCopies::Only, 0, 1)] {
+        let mut world = World::new(Kind::Managed);
+        world.config.outside_copies = way;
+        world.commit(FILES, "one");
+        let archived = StoreErrorKind::Refused {
+            status: 403,
+            code: "InvalidObjectState".to_owned(),
+        };
+        let counts = world.export_with(first_copy(archived)).await.counts;
+        assert_eq!(
+            (counts.copied, counts.put, counts.failed),
+            (FILES - 1, put, failed),
+            "{way:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn where_only_copies_are_allowed_one_refused_object_does_not_refuse_the_others() {
+    let mut world = World::new(Kind::Managed);
+    world.config.outside_copies = OutsideCopies::Only;
+    world.commit(FILES, "one");
+    let counts = world.export_with(first_copy(StoreErrorKind::Denied)).await.counts;
+    assert_eq!((counts.copied, counts.put, counts.failed), (FILES - 1, 0, 1));
+}
+
+#[tokio::test]
+async fn an_object_whose_twin_failed_is_copied_from_where_its_own_bytes_lie() {
+    for (way, put, failed) in [(OutsideCopies::Tried, 1, 0), (OutsideCopies::Only, 0, 1)] {
+        let mut world = World::new(Kind::Managed);
+        world.config.outside_copies = way;
+        let twins = [path(0), path(1), path(2)];
+        let tree: MemoryTree = twins.map(|path| (path, MemoryFile::new("the same"))).into();
+        world.source.commit(tree);
+        let refused = Matching::new(Fault::Before(StoreErrorKind::Denied))
+            .kind(RequestKind::Copy)
+            .key_contains("file-000");
+        let counts = world.export_with(refused).await.counts;
+        assert_eq!((counts.put, counts.failed), (put, failed), "{way:?}");
+        assert_eq!(counts.copied, 2, "{way:?}");
+    }
 }

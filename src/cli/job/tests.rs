@@ -137,3 +137,18 @@ fn an_export_without_an_action_word_goes_once() {
         .unwrap();
     assert!(matches!(job.source.place, Place::Git(_)));
 }
+
+#[test]
+fn the_owner_of_the_exports_bucket_is_not_expected_of_the_buckets_behind_lakefs() {
+    use crate::cli::origins::OriginBuckets;
+
+    let room = room();
+    for flag in ["--source-profile reader", "--source-endpoint-url http://h:1"] {
+        let line =
+            format!("lakesync export plain --export-path s3://bucket/a --expected-bucket-owner 111122223333 {flag}");
+        let job = room.job(&line).unwrap();
+        assert!(job.store.args.expected_bucket_owner.is_some());
+        let store = OriginBuckets::store_of(&job.source_bytes, &job.store).unwrap();
+        assert_eq!(store.args.expected_bucket_owner, None, "{flag}");
+    }
+}

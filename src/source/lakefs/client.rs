@@ -7,6 +7,7 @@ mod connect;
 mod counts;
 mod guard;
 mod reply;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +53,8 @@ struct Inner {
     counts: LakeFsCounts,
     /// The server has said that it gives no pre-signed URLs.
     never_presigns: AtomicBool,
+    /// The store behind the server cannot be read from here; it is not tried for each object and table anew.
+    no_store: AtomicBool,
 }
 
 /// No key is in it, as none is in its parts.
@@ -110,7 +113,7 @@ impl fmt::Debug for PresignedUrl {
 impl LakeFsClient {
     /// Sets a client up; nothing is sent yet.
     pub fn new(config: LakeFsConfig) -> Result<Self, LakeFsConfigError> {
-        let guard = Guard::new(config.endpoint.clone());
+        let guard = Guard::new(config.endpoint.clone(), &config.network);
         Ok(Self {
             inner: Arc::new(Inner {
                 connections: Connections::new(&config, &guard)?,
@@ -118,6 +121,7 @@ impl LakeFsClient {
                 config,
                 counts: LakeFsCounts::default(),
                 never_presigns: AtomicBool::new(false),
+                no_store: AtomicBool::new(false),
             }),
         })
     }
@@ -287,47 +291,26 @@ impl LakeFsClient {
             .await
     }
 
+    /// Whether the store behind the server may be worth a try.
+    pub(super) fn may_read_store(&self) -> bool {
+        !self.inner.no_store.load(Ordering::Relaxed)
+    }
+
+    /// Remembers, and says once, that the store cannot be read: not where it is one object that cannot.
+    pub(super) fn note_store(&self, error: &LakeFsError) {
+        let for_all = matches!(
+            error.kind,
+            Kind::Unreachable | Kind::RefusedAddress { .. } | Kind::Redirected { .. }
+        );
+        if for_all && !self.inner.no_store.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "the store behind lakeFS cannot be read from here; bytes come through lakeFS");
+        }
+    }
+
     /// Says that an import is not what it was.
     pub(super) fn import_changed(&self, bytes: &BytesParams, origin: &OriginObject) -> Box<LakeFsError> {
         let at = format!("s3://{}/{}", origin.bucket, origin.key);
         Box::new(self.error(&bytes.ask, Kind::ImportChanged { at }))
-    }
-
-    /// Reads all bytes of a table, from wherever they are.
-    pub async fn table(&self, repository: &str, kind: &str, id: &str, most_bytes: usize) -> Answer<Bytes> {
-        let bytes = self.table_bytes(repository, kind, id);
-        match self.presign(&bytes).await? {
-            Delivery::Bytes(stream) => match stream.whole(most_bytes).await {
-                Err(error) if error.kind.is_passing() => self.table_from_server(&bytes, most_bytes).await,
-                whole => whole,
-            },
-            Delivery::Elsewhere(url) => {
-                let read = async {
-                    self.read_presigned(&bytes, &url, 0, None)
-                        .await?
-                        .whole(most_bytes)
-                        .await
-                };
-                match read.await {
-                    Ok(table) => Ok(table),
-                    Err(error) => {
-                        tracing::debug!(%error, "a table cannot be read from the store; lakeFS is asked for it");
-                        self.table_from_server(&bytes, most_bytes).await
-                    }
-                }
-            }
-        }
-    }
-
-    /// A body that breaks off is read again as a whole.
-    async fn table_from_server(&self, bytes: &BytesParams, most_bytes: usize) -> Answer<Bytes> {
-        let mut broken = 1;
-        loop {
-            match self.read(bytes, 0).await?.whole(most_bytes).await {
-                Err(error) if error.kind.is_passing() && broken < self.inner.config.retry.max_attempts => broken += 1,
-                whole => return whole,
-            }
-        }
     }
 
     fn ask(&self, kind: LakeFsRequest, place: impl fmt::Display, segments: &[&str]) -> Ask {

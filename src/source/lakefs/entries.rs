@@ -35,13 +35,13 @@ pub(super) fn entry_of(object: ObjectFacts<'_>) -> Entry {
         content_type => content_type,
     };
     Entry {
-        path: object.path,
-        size: object.size,
         content: ContentIds {
-            address: Some(address_id(&object.address, object.checksum)),
+            address: Some(address_id(&object)),
             checksum: (!object.checksum.is_empty()).then(|| ContentIds::digest_checksum(object.checksum)),
             ..ContentIds::default()
         },
+        path: object.path,
+        size: object.size,
         origin: origin_of(&object.address, object.checksum).map(Box::new),
         attributes: Attributes {
             content_type: Some(content_type.into()),
@@ -55,24 +55,26 @@ pub(super) fn entry_of(object: ObjectFacts<'_>) -> Entry {
 /// Names the bytes at an address. Those of an import are named by their checksum, too: where it lies they may be
 /// others tomorrow, and then lakeFS has to import them anew.
 ///
-/// What was imported from a folder of the server is named by its checksum alone, there an MD5: the API tells another
-/// path of it than the commit does.
-fn address_id(address: &PhysicalAddress, checksum: &str) -> [u8; 32] {
+/// What was imported from a folder of the server is named by its path and its checksum: the API tells another address
+/// of it than the commit does. Not by the checksum alone, which compares one path across commits and never two: the id
+/// groups what is copied from one another. Likewise where there is no checksum to tell one day's bytes at an address
+/// from the next day's.
+fn address_id(object: &ObjectFacts<'_>) -> [u8; 32] {
+    let (url, checksum) = (object.address.url.as_str(), object.checksum);
     let mut hasher = blake3::Hasher::new();
-    match address.url.as_str() {
-        url if address.inside_namespace => hasher.update(url.as_bytes()),
-        url => {
-            let named = if url.starts_with(LOCAL_SCHEME) {
-                LOCAL_SCHEME
-            } else {
-                url
-            };
-            hasher
-                .update(named.as_bytes())
-                .update(b"\0")
-                .update(checksum.as_bytes())
-        }
-    };
+    if object.address.inside_namespace {
+        return *hasher.update(url.as_bytes()).finalize().as_bytes();
+    }
+    let is_local = url.starts_with(LOCAL_SCHEME);
+    hasher
+        .update(if is_local { LOCAL_SCHEME } else { url }.as_bytes())
+        .update(b"\0")
+        .update(checksum.as_bytes())
+        .update(b"\0")
+        .update(&object.size.to_le_bytes());
+    if is_local || checksum.is_empty() {
+        hasher.update(object.path.as_bytes());
+    }
     *hasher.finalize().as_bytes()
 }
 
@@ -125,8 +127,12 @@ pub(super) fn entry_of_stats(path: RelPath, stats: ObjectStats, storage_namespac
     })
 }
 
+/// Whether lakeFS itself wrote what the API says this of, so that the bytes never change.
+pub(super) fn is_written_once(storage_namespace: &str, stats: &ObjectStats) -> bool {
+    address_of_stats(storage_namespace, &stats.physical_address).inside_namespace
+}
+
 /// Reads the address that the API tells, which is always a whole one.
-///
 fn address_of_stats(storage_namespace: &str, url: &str) -> PhysicalAddress {
     let namespace = storage_namespace.trim_end_matches('/');
     let below = url.strip_prefix(namespace).and_then(|rest| rest.strip_prefix('/'));
@@ -189,8 +195,12 @@ mod tests {
     }
 
     fn entry(url: &str, inside_namespace: bool, checksum: &str) -> Entry {
+        entry_at("a", url, inside_namespace, checksum)
+    }
+
+    fn entry_at(path: &str, url: &str, inside_namespace: bool, checksum: &str) -> Entry {
         entry_of(ObjectFacts {
-            path: RelPath::new("a").unwrap(),
+            path: RelPath::new(path).unwrap(),
             size: 1,
             address: PhysicalAddress {
                 url: url.to_owned(),
@@ -212,6 +222,21 @@ mod tests {
         let id = |url| entry(url, false, "one").content.primary().unwrap();
         assert_eq!(id("local:///srv/import/x"), id("local:///srv/block/srv/import/x"));
         assert_ne!(id("s3://bkt/x"), id("s3://bkt/y"));
+    }
+
+    #[test]
+    fn imports_that_no_checksum_of_a_store_tells_apart_are_never_taken_for_one_another() {
+        fn id(path: &str, url: &str, checksum: &str) -> crate::model::ContentId {
+            entry_at(path, url, false, checksum).content.primary().unwrap()
+        }
+        // Of one path the checksum decides, whatever the address; of two it says nothing.
+        for checksum in ["made up", ""] {
+            let local = |path, name| id(path, &format!("local:///srv/import/{name}"), checksum);
+            assert_ne!(local("a", "a"), local("b", "b"));
+            assert_eq!(local("a", "a"), local("a", "b"));
+        }
+        assert_ne!(id("a", "gs://bkt/x", ""), id("b", "gs://bkt/x", ""));
+        assert_eq!(id("a", "s3://bkt/x", "one"), id("b", "s3://bkt/x", "one"));
     }
 
     #[test]

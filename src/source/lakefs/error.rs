@@ -57,8 +57,8 @@ pub enum LakeFsErrorKind {
     WebPage,
     /// The answer leads elsewhere.
     Redirected {
-        /// The host that it leads to.
-        host: String,
+        /// The server that it leads to, with its scheme.
+        at: String,
     },
     /// A pre-signed URL leads to where we do not go.
     RefusedAddress {
@@ -178,9 +178,9 @@ impl LakeFsError {
                 "{endpoint}: that is the web page of lakeFS or of a proxy, not the API of lakeFS; give the server's \
                  address alone, https://HOST, or end it in /api/v1"
             ),
-            Kind::Redirected { host } => write!(
+            Kind::Redirected { at } => write!(
                 out,
-                "{endpoint}: answers that it is at {host}; if that is right, give that address"
+                "{endpoint}: answers that it is at {at}; if that is right, give that address"
             ),
             Kind::RefusedAddress { why } => {
                 write!(

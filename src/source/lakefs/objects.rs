@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use super::client::{Answer, BytesParams, Bytestream, Delivery, LakeFsClient, PresignedUrl};
 use super::direct::{self, OriginBytes, OriginRead};
-use super::error::{LakeFsError, LakeFsErrorKind as Kind};
+use super::entries::is_written_once;
+use super::error::LakeFsErrorKind as Kind;
 use crate::model::{CommitId, Entry};
 use crate::source::{Body, SourceError};
 
@@ -27,15 +28,8 @@ const RESUMES: u32 = 5;
 pub(super) struct Objects {
     client: LakeFsClient,
     direct: Option<Arc<dyn OriginRead>>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    /// The store behind lakeFS cannot be read from here; it is not tried for each object anew.
-    no_store: AtomicBool,
-    /// The same of reading it with credentials of our own.
-    no_direct: AtomicBool,
+    /// The store behind lakeFS could not be read with credentials of our own, which was said.
+    no_direct: Arc<AtomicBool>,
 }
 
 /// Where the bytes come from.
@@ -50,9 +44,17 @@ enum From {
     Server,
 }
 
+/// Which object is read.
+struct ObjectName {
+    repository: String,
+    commit: CommitId,
+    key: String,
+}
+
 /// An object that is being read.
 struct Reading {
     objects: Objects,
+    name: ObjectName,
     params: BytesParams,
     entry: Entry,
     from: From,
@@ -66,7 +68,7 @@ impl Objects {
         Self {
             client,
             direct,
-            shared: Arc::default(),
+            no_direct: Arc::default(),
         }
     }
 
@@ -93,6 +95,11 @@ impl Objects {
         let (from, stream) = self.begin(&params, &entry).await?;
         let reading = Reading {
             objects: self.clone(),
+            name: ObjectName {
+                repository: repository.to_owned(),
+                commit: commit.clone(),
+                key: key.to_owned(),
+            },
             params,
             entry,
             from,
@@ -130,7 +137,7 @@ impl Objects {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 let place = format!("s3://{}/{}", origin.bucket, origin.key);
-                if self.shared.no_direct.swap(true, Ordering::Relaxed) {
+                if self.no_direct.swap(true, Ordering::Relaxed) {
                     tracing::debug!(place, error, "lakeFS is asked for the bytes");
                 } else {
                     tracing::warn!(
@@ -158,7 +165,7 @@ impl Objects {
     async fn begin(&self, params: &BytesParams, entry: &Entry) -> Result<(From, Bytestream), SourceError> {
         let mut renewed = false;
         let if_match = if_match(entry);
-        while !self.shared.no_store.load(Ordering::Relaxed) {
+        while self.client.may_read_store() {
             let url = match self.client.presign(params).await? {
                 Delivery::Bytes(stream) => return Ok((From::Server, stream)),
                 Delivery::Elsewhere(url) => url,
@@ -171,24 +178,13 @@ impl Objects {
                 Err(error) if error.kind == Kind::BytesChanged => return Err(self.otherwise(params, entry)),
                 Err(error) if error.kind == Kind::Denied && !renewed => renewed = true,
                 Err(error) => {
-                    self.note_store(&error);
+                    self.client.note_store(&error);
                     tracing::debug!(path = %entry.path, %error, "lakeFS is asked for the bytes themselves");
                     break;
                 }
             }
         }
         Ok((From::Server, self.client.read(params, 0).await?))
-    }
-
-    /// Remembers, and says once, that the store cannot be read: not where it is one object that cannot.
-    fn note_store(&self, error: &LakeFsError) {
-        let for_all = matches!(
-            error.kind,
-            Kind::Unreachable | Kind::RefusedAddress { .. } | Kind::Redirected { .. }
-        );
-        if for_all && !self.shared.no_store.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, "the store behind lakeFS cannot be read from here; bytes come through lakeFS");
-        }
     }
 }
 
@@ -201,10 +197,19 @@ fn if_match(entry: &Entry) -> Option<HeaderValue> {
 impl Reading {
     async fn read_whole(mut self) -> Result<Body, SourceError> {
         let mut all = BytesMut::new();
-        while let Some(chunk) = self.next_chunk().await? {
-            all.extend_from_slice(&chunk);
+        loop {
+            match self.next_chunk().await {
+                Ok(Some(chunk)) => all.extend_from_slice(&chunk),
+                Ok(None) => return Ok(Body::Whole(all.freeze())),
+                Err(SourceError::LakeFs(error)) if error.kind.is_passing() && self.resumes <= RESUMES => {
+                    tracing::debug!(%error, "the bytes broke off; reading them anew");
+                    all.clear();
+                    self.read_bytes = 0;
+                    (self.from, self.stream) = self.objects.begin(&self.params, &self.entry).await?;
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Body::Whole(all.freeze()))
     }
 
     async fn send_chunks(mut self, sender: &mpsc::Sender<Result<Bytes, SourceError>>) -> Result<(), SourceError> {
@@ -240,52 +245,70 @@ impl Reading {
                 return Ok(None);
             }
             self.resumes += 1;
-            if !error.kind.is_passing() || self.resumes > RESUMES || !self.may_resume() {
+            if !error.kind.is_passing() || self.resumes > RESUMES || !self.may_resume().await {
                 return Err(error.into());
             }
             tracing::debug!(%error, bytes = self.read_bytes, "the bytes broke off; going on with them");
             self.stream = match self.resume().await {
-                Ok(stream) => stream,
+                Ok(Some(stream)) => stream,
+                Ok(None) => return Err(error.into()),
                 Err(error) if error.kind == Kind::BytesChanged => return Err(self.changed()),
                 Err(error) => return Err(error.into()),
             };
         }
     }
 
-    fn may_resume(&self) -> bool {
-        let never_changes = self.entry.content.address.is_some();
+    async fn may_resume(&self) -> bool {
         match &self.from {
-            From::Store { etag, .. } => never_changes || etag.is_some(),
-            From::Server => never_changes || self.read_bytes == 0,
+            From::Store { etag: Some(_), .. } => true,
+            From::Store { etag: None, .. } | From::Server => self.read_bytes == 0 || self.never_changes().await,
         }
     }
 
-    async fn resume(&mut self) -> Answer<Bytestream> {
-        let From::Store { url, etag } = &self.from else {
-            return self.objects.client.read(&self.params, self.read_bytes).await;
-        };
+    /// Whether lakeFS itself put the bytes where they lie. An entry does not say so of every kind of store; bytes
+    /// break off seldom enough to ask.
+    async fn never_changes(&self) -> bool {
+        let ObjectName {
+            repository,
+            commit,
+            key,
+        } = &self.name;
         let client = &self.objects.client;
+        let asked = tokio::try_join!(
+            client.repository(repository),
+            client.stat(repository, commit.as_str(), key)
+        );
+        asked.is_ok_and(|(repository, stats)| is_written_once(&repository.storage_namespace, &stats))
+    }
+
+    /// Begins to read what is missing; `None` where that may be of other bytes than the beginning was.
+    async fn resume(&mut self) -> Answer<Option<Bytestream>> {
+        let client = self.objects.client.clone();
+        let From::Store { url, etag } = &self.from else {
+            return client.read(&self.params, self.read_bytes).await.map(Some);
+        };
+        let etag = etag.clone();
         let read = client
             .read_presigned(&self.params, url, self.read_bytes, etag.as_ref())
             .await;
         match read {
-            // The URL has expired.
-            Err(error) if error.kind == Kind::Denied => {}
-            read => return read,
+            // The URL has expired, or the credentials that it was signed with: stores have several words for that.
+            Err(error) if !error.kind.is_passing() && error.kind != Kind::BytesChanged => {}
+            read => return read.map(Some),
         }
         match client.presign(&self.params).await? {
             Delivery::Elsewhere(url) => {
-                let etag = etag.clone();
                 let stream = client
                     .read_presigned(&self.params, &url, self.read_bytes, etag.as_ref())
                     .await?;
                 self.from = From::Store { url, etag };
-                Ok(stream)
+                Ok(Some(stream))
             }
-            // The server has changed its mind, and begins at the beginning.
+            // The server has changed its mind, and begins at the beginning; it compares no etag.
+            Delivery::Bytes(_) if self.read_bytes > 0 && !self.never_changes().await => Ok(None),
             Delivery::Bytes(_) => {
                 self.from = From::Server;
-                client.read(&self.params, self.read_bytes).await
+                client.read(&self.params, self.read_bytes).await.map(Some)
             }
         }
     }

@@ -127,6 +127,29 @@ async fn where_one_range_is_gone_pages_go_on_behind_the_last_key() {
     }
 }
 
+/// P1: a commit that was exported and cannot be read any more does not keep later ones back.
+#[tokio::test]
+async fn where_the_older_commit_is_gone_in_part_the_whole_tree_of_the_head_is_read() {
+    for listing in [ListingChoice::Auto, ListingChoice::Ranges] {
+        let server = stand_in(BlockStoreKind::Local).await;
+        let stand_in = server.stand_in().unwrap();
+        let mut world = World::new(&server).await;
+        let before = exported_and_more(&world).await;
+        drop(before);
+        world.listing = listing;
+        world.lose_cache();
+        let of_head = stand_in.range_ids(&world.repository.name, "main");
+        for id in stand_in.range_ids(&world.repository.name, "main~1") {
+            if !of_head.contains(&id) {
+                stand_in.damage(&world.repository.name, &id, Damage::Gone).await;
+            }
+        }
+        stand_in.fail(Call::Diff, When::Always, Fault::Status(410));
+        world.exported().await;
+        assert_eq!(world.writes().len(), 3, "{listing:?}");
+    }
+}
+
 /// A range that is not what its id says is an error, never a shorter tree.
 #[tokio::test]
 async fn a_damaged_range_ends_the_run_before_its_first_write() {

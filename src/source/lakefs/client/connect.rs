@@ -73,12 +73,7 @@ fn builder(config: &LakeFsConfig, trust: ClientConfig) -> Result<ClientBuilder, 
         let Some(url) = url.as_deref().filter(|url| !url.is_empty()) else {
             continue;
         };
-        // A bare `host:port` counts as in curl.
-        let url = if url.contains("://") {
-            url.to_owned()
-        } else {
-            format!("http://{url}")
-        };
+        let url = proxy_url(url);
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(LakeFsConfigError::Proxy { variable });
         }
@@ -88,6 +83,15 @@ fn builder(config: &LakeFsConfig, trust: ClientConfig) -> Result<ClientBuilder, 
         builder = builder.proxy(proxy.no_proxy(direct));
     }
     Ok(builder)
+}
+
+/// Completes the URL of a proxy: a bare `host:port` counts as in curl.
+pub(super) fn proxy_url(given: &str) -> String {
+    if given.contains("://") {
+        given.to_owned()
+    } else {
+        format!("http://{given}")
+    }
 }
 
 /// Makes a proxy of its URL.

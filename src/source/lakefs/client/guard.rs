@@ -7,7 +7,8 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::OnceCell;
 
-use super::super::config::Endpoint;
+use super::super::config::{Endpoint, LakeFsNetwork};
+use super::connect::proxy_url;
 
 /// Where machines of AWS are told their credentials over IPv6.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
@@ -20,10 +21,12 @@ const INSIDE: &str = "it is an address of this machine or of its own network lin
 /// lakeFS is on it, and never to addresses that exist on one network link alone, where clouds tell credentials.
 ///
 /// Names are resolved here and the addresses looked at, so that a name does not lead where its address would not.
-/// Through a proxy it is the proxy that resolves.
+/// Through a proxy it is the proxy that resolves; the proxy itself may well be on this machine.
 #[derive(Clone)]
 pub(super) struct Guard {
     endpoint: Endpoint,
+    /// The names of proxies.
+    proxies: Arc<[String]>,
     /// Whether lakeFS is on this machine, once somebody needed to know.
     is_local: Arc<OnceCell<bool>>,
 }
@@ -34,9 +37,11 @@ pub(super) struct Guard {
 pub(super) struct RefusedAddress;
 
 impl Guard {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(super) fn new(endpoint: Endpoint, network: &LakeFsNetwork) -> Self {
+        let proxies = [&network.https_proxy, &network.http_proxy].into_iter().flatten();
         Self {
             endpoint,
+            proxies: proxies.filter_map(|proxy| host_of(&proxy_url(proxy))).collect(),
             is_local: Arc::default(),
         }
     }
@@ -49,10 +54,29 @@ impl Guard {
             "http" => return Err(NO_TLS),
             _ => return Err(NO_HTTP),
         }
-        match literal(url) {
-            Some(address) if !self.allows(address).await => Err(INSIDE),
+        match (literal(url), url.host_str()) {
+            (Some(address), _) if !self.allows(address).await => Err(INSIDE),
+            // It would not be looked at when it is connected to.
+            (None, Some(name)) if self.is_proxy(name) && !self.allows_all(name).await => Err(INSIDE),
             _ => Ok(()),
         }
+    }
+
+    fn is_proxy(&self, name: &str) -> bool {
+        self.proxies.iter().any(|proxy| proxy.eq_ignore_ascii_case(name))
+    }
+
+    async fn allows_all(&self, name: &str) -> bool {
+        // A name that leads nowhere leads to no harm.
+        let Ok(addresses) = tokio::net::lookup_host((name, 0)).await else {
+            return true;
+        };
+        for address in addresses {
+            if !self.allows(address.ip()).await {
+                return false;
+            }
+        }
+        true
     }
 
     async fn allows(&self, address: IpAddr) -> bool {
@@ -72,9 +96,10 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.clone();
         Box::pin(async move {
+            let is_proxy = guard.is_proxy(name.as_str());
             let mut allowed = Vec::new();
             for address in tokio::net::lookup_host((name.as_str(), 0)).await? {
-                if guard.allows(address.ip()).await {
+                if is_proxy || guard.allows(address.ip()).await {
                     allowed.push(address);
                 }
             }
@@ -101,6 +126,10 @@ async fn is_local(endpoint: &Endpoint) -> bool {
     }
 }
 
+fn host_of(url: &str) -> Option<String> {
+    Some(Url::parse(url).ok()?.host_str()?.to_owned())
+}
+
 /// The address that stands where a name could: no resolver sees it.
 fn literal(url: &Url) -> Option<IpAddr> {
     let host = url.host_str()?;
@@ -113,7 +142,7 @@ mod tests {
     use super::*;
 
     async fn is_read(endpoint: &str, url: &str) -> bool {
-        let guard = Guard::new(endpoint.parse().unwrap());
+        let guard = Guard::new(endpoint.parse().unwrap(), &LakeFsNetwork::default());
         guard.check(&url.parse().unwrap()).await.is_ok()
     }
 
@@ -147,11 +176,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_of_this_machine_is_resolved_and_refused() {
-        let guard = Guard::new("https://10.0.0.1".parse().unwrap());
+        let guard = Guard::new("https://10.0.0.1".parse().unwrap(), &LakeFsNetwork::default());
         let name: Name = "localhost".parse().unwrap();
         let refused = guard.resolve(name).await.err().unwrap();
         assert!(refused.is::<RefusedAddress>(), "{refused}");
-        let guard = Guard::new("http://127.0.0.1:8000".parse().unwrap());
+        let guard = Guard::new("http://127.0.0.1:8000".parse().unwrap(), &LakeFsNetwork::default());
         let name: Name = "localhost".parse().unwrap();
         assert!(
             guard
@@ -160,5 +189,18 @@ mod tests {
                 .unwrap()
                 .all(|address| address.ip().is_loopback())
         );
+    }
+
+    #[tokio::test]
+    async fn a_proxy_may_be_on_this_machine_and_a_url_may_not_lead_to_it() {
+        let network = LakeFsNetwork {
+            https_proxy: Some("user:hunter2@localhost:3128".to_owned()),
+            ..LakeFsNetwork::default()
+        };
+        let guard = Guard::new("https://10.0.0.1".parse().unwrap(), &network);
+        let name: Name = "localhost".parse().unwrap();
+        assert!(guard.resolve(name).await.is_ok());
+        let url = "https://LOCALHOST/latest/meta-data".parse().unwrap();
+        assert!(guard.check(&url).await.is_err());
     }
 }

@@ -47,9 +47,10 @@ impl LakeFsClient {
             return Ok(response);
         }
         if status.is_redirection() {
-            let host = location(&response).and_then(|url| url.host_str().map(str::to_owned));
-            let host = host.unwrap_or_else(|| "nowhere".to_owned());
-            return Err(self.error(ask, Kind::Redirected { host }).into());
+            // Scheme and port are told, too: often they are all that differs. The rest can be a signature.
+            let at = location(&response).map(|url| url.origin().ascii_serialization());
+            let at = at.unwrap_or_else(|| "nowhere".to_owned());
+            return Err(self.error(ask, Kind::Redirected { at }).into());
         }
         let retry_after = retry_after(&response);
         let is_page = is_page(&response);
@@ -58,8 +59,10 @@ impl LakeFsClient {
         let body = body.unwrap_or_default();
         let message = serde_json::from_slice::<ErrorAnswer>(&body).map(|answer| answer.message);
         let said = match message {
+            // Whoever stands before a store may repeat the URL, which is a key.
+            _ if ask.kind == LakeFsRequest::ReadStore => None,
             Ok(message) => one_line(&message),
-            Err(_) if is_page || ask.kind == LakeFsRequest::ReadStore => None,
+            Err(_) if is_page => None,
             Err(_) => std::str::from_utf8(&body).ok().and_then(one_line),
         };
         let kind = kind_of(ask, status, is_page, said.as_deref().unwrap_or_default());

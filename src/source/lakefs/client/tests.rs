@@ -162,7 +162,7 @@ async fn nobody_there_is_told_with_the_address() {
 }
 
 #[tokio::test]
-async fn a_redirect_of_the_api_is_not_followed_and_only_its_host_is_named() {
+async fn a_redirect_of_the_api_is_not_followed_and_only_its_server_is_named() {
     let other = Fake::serve(|_| json(200, COMMIT)).await;
     let target = format!("http://localhost:{}/login?token={SECRET}", other.address.port());
     let (found, seen) = commit_error(move || redirect(&target)).await;
@@ -170,7 +170,7 @@ async fn a_redirect_of_the_api_is_not_followed_and_only_its_host_is_named() {
         (found.kind.clone(), seen),
         (
             Kind::Redirected {
-                host: "localhost".to_owned()
+                at: format!("http://localhost:{}", other.address.port())
             },
             1
         )
@@ -295,6 +295,37 @@ async fn a_server_that_cannot_presign_is_asked_for_it_once() {
         assert_eq!(client.table("repo", "range", "00", 100).await.unwrap(), "table");
     }
     assert_eq!((server.count("presign=true"), server.seen().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_reached_is_not_tried_for_each_table() {
+    let store = Fake::serve(|_| error(500, "never asked")).await;
+    let url = store.url();
+    drop(store);
+    let server = Fake::serve(move |seen| match seen.query("presign") {
+        Some(_) => redirect(&url),
+        None => typed(200, "application/octet-stream", "table"),
+    })
+    .await;
+    let client = server.client();
+    for _ in 0..3 {
+        assert_eq!(client.table("repo", "range", "00", 5).await.unwrap(), "table");
+    }
+    assert_eq!((server.count("presign=true"), server.seen().len()), (1, 4));
+}
+
+#[tokio::test]
+async fn what_stands_before_a_store_and_repeats_the_url_is_not_quoted() {
+    let store = Fake::serve(|seen| error(502, &format!("no way to {}", seen.target))).await;
+    let url = format!("{}/k?sig={SECRET}", store.url());
+    let server = Fake::serve(move |_| redirect(&url)).await;
+    let client = server.client();
+    let bytes = client.object_bytes("repo", "c1", "a");
+    let Delivery::Elsewhere(url) = client.presign(&bytes).await.unwrap() else {
+        panic!("no URL")
+    };
+    let found = client.read_presigned(&bytes, &url, 0, None).await.unwrap_err();
+    assert!(!format!("{found} {found:?}").contains(SECRET), "{found:?}");
 }
 
 #[tokio::test]

@@ -78,8 +78,12 @@ impl Changes {
                 if difference.path_type != "object" {
                     return Err(bad("its diff has a folder where an object was expected"));
                 }
-                if let Some(path) = selection.path_of(difference.path.as_bytes()) {
-                    wanted.push((path, difference));
+                match selection.path_of(difference.path.as_bytes()) {
+                    Some(path) => wanted.push((path, difference)),
+                    // Left out, but perhaps under another name than its own; and the next page would begin behind
+                    // a key that is not there.
+                    None if difference.path.contains(REPLACED) => exact(&pages, &from, &to, &difference).await?,
+                    None => {}
                 }
             }
             let mut changes = stream::iter(wanted)
@@ -99,6 +103,16 @@ impl Changes {
     }
 }
 
+/// Makes sure that the key of a change stands for itself.
+async fn exact(pages: &PagesOf, from: &str, to: &str, difference: &Difference) -> Result<(), SourceError> {
+    let side = match difference.kind {
+        DifferenceKind::Removed => from,
+        DifferenceKind::Added | DifferenceKind::Changed | DifferenceKind::Other => to,
+    };
+    pages.exact(side, &difference.path).await?;
+    Ok(())
+}
+
 /// Asks what is needed beside the diff to make a change of it.
 async fn change_of(
     pages: &PagesOf,
@@ -112,7 +126,7 @@ async fn change_of(
     match difference.kind {
         DifferenceKind::Removed => {
             if key.contains(REPLACED) {
-                pages.exact(from, key).await?;
+                exact(pages, from, to, &difference).await?;
             }
             Ok(Change::Gone(path))
         }

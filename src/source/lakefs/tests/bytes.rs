@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 
-use super::super::fake::{Seen, cut, error, redirect, typed};
+use super::super::fake::{Seen, cut, error, json, redirect, typed};
 use super::*;
 use crate::model::ContentIds;
 
@@ -97,40 +97,119 @@ async fn a_store_that_cannot_be_reached_is_not_tried_again() {
     assert_eq!((server.count("presign=true"), server.seen().len()), (1, 4));
 }
 
+const BIG: usize = 3_000_000;
+
+fn big() -> Vec<u8> {
+    (0..BIG).map(|at| (at % 251) as u8).collect()
+}
+
+/// The first bytes of the big object, and then nothing.
+fn begun() -> Response {
+    cut(200, "text/plain", &big()[..1_000_000], BIG)
+}
+
+fn with_etag(mut response: Response) -> Response {
+    response.headers_mut().insert("etag", "\"one\"".parse().unwrap());
+    response
+}
+
+/// What a server that gives no URLs answers about an object that lies at an address.
+fn about(seen: &Seen, address: &str) -> Option<Response> {
+    if seen.path.ends_with("/repositories/repo") {
+        let repository = serde_json::json!({
+            "id": "repo", "default_branch": "main", "storage_namespace": "local://ns",
+        });
+        return Some(json(200, repository));
+    }
+    if seen.path.ends_with("/objects/stat") {
+        let stats = serde_json::json!({ "path": "a", "path_type": "object", "physical_address": address });
+        return Some(json(200, stats));
+    }
+    seen.query("presign").map(|_| error(400, "operation not supported"))
+}
+
 #[tokio::test]
 async fn bytes_that_break_off_are_gone_on_with() {
-    let big: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
-    let whole = big.clone();
-    let store = Fake::serve(move |seen| match seen.before {
-        0 => cut(200, "text/plain", &whole[..1_000_000], whole.len()),
-        _ => part(seen, &whole),
+    let store = Fake::serve(|seen| match seen.before {
+        0 => with_etag(begun()),
+        _ => with_etag(part(seen, &big())),
     })
     .await;
     let server = server_before(&store).await;
     let source = source_of(&server, "lakefs://repo/main").await.unwrap();
-    assert!(read(&source, &entry(big.len())).await.unwrap() == big);
-    assert_eq!(store.seen().len(), 2);
-    let from = store.seen()[1].header("range").unwrap().to_owned();
-    assert_ne!(from, "bytes=0-");
+    assert!(read(&source, &entry(BIG)).await.unwrap() == big());
+    let seen = store.seen();
+    assert_eq!(seen.len(), 2);
+    assert_ne!(seen[1].header("range").unwrap(), "bytes=0-");
+    assert_eq!(seen[1].header("if-match"), Some("\"one\""));
+}
+
+#[tokio::test]
+async fn bytes_are_gone_on_with_under_a_new_url_whatever_the_store_calls_the_old_one() {
+    for (status, word) in [(403, "AccessDenied"), (400, "ExpiredToken")] {
+        let store = Fake::serve(move |seen| match seen.target.ends_with("sig=0") {
+            true if seen.header("range").is_some() => error(status, word),
+            true => with_etag(begun()),
+            false => with_etag(part(seen, &big())),
+        })
+        .await;
+        let server = server_before(&store).await;
+        let source = source_of(&server, "lakefs://repo/main").await.unwrap();
+        assert!(read(&source, &entry(BIG)).await.unwrap() == big());
+        assert_eq!((server.count("presign=true"), server.seen().len()), (2, 2), "{word}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_lakefs_wrote_are_gone_on_with_without_an_etag() {
+    let server = Fake::serve(|seen| match about(seen, "local:///srv/ns/data/x") {
+        Some(answer) => answer,
+        None if seen.header("range").is_none() => begun(),
+        None => part(seen, &big()),
+    })
+    .await;
+    let source = source_of(&server, "lakefs://repo/main").await.unwrap();
+    assert!(read(&source, &entry(BIG)).await.unwrap() == big());
 }
 
 #[tokio::test]
 async fn bytes_that_may_change_are_not_gone_on_with_where_no_etag_holds_them() {
-    let server = Fake::serve(|seen| match seen.query("presign") {
-        Some(_) => error(400, "operation not supported"),
-        None => cut(200, "text/plain", &CONTENT[..4], CONTENT.len()),
+    // What lay there at first was replaced meanwhile by something of the same length.
+    let server = Fake::serve(|seen| match about(seen, "local:///srv/import/x") {
+        Some(answer) => answer,
+        None if seen.header("range").is_none() => begun(),
+        None => part(seen, &[0; BIG]),
     })
     .await;
     let source = source_of(&server, "lakefs://repo/main").await.unwrap();
-    let mut imported = entry(CONTENT.len());
-    imported.content.address = None;
-    let found = read(&source, &imported).await.unwrap_err();
+    let found = read(&source, &entry(BIG)).await.unwrap_err();
     assert!(
         matches!(&found, SourceError::LakeFs(error) if error.kind == Kind::CutOff),
         "{found}"
     );
     assert!(found.is_about_one_file());
     assert!(server.seen().iter().all(|seen| seen.header("range").is_none()));
+}
+
+#[tokio::test]
+async fn few_bytes_that_may_change_are_read_anew_as_a_whole() {
+    let server = Fake::serve(|seen| match about(seen, "local:///srv/import/x") {
+        Some(answer) => answer,
+        None if seen.before < 3 => cut(200, "text/plain", b"what was", CONTENT.len()),
+        None => part(seen, CONTENT),
+    })
+    .await;
+    let source = source_of(&server, "lakefs://repo/main").await.unwrap();
+    assert_eq!(read(&source, &entry(CONTENT.len())).await.unwrap(), CONTENT);
+    assert!(server.seen().iter().all(|seen| seen.header("range").is_none()));
+    // A server that never gets to the end is given up.
+    let server = Fake::serve(|seen| match about(seen, "local:///srv/import/x") {
+        Some(answer) => answer,
+        None => cut(200, "text/plain", b"what was", CONTENT.len()),
+    })
+    .await;
+    let source = source_of(&server, "lakefs://repo/main").await.unwrap();
+    assert!(read(&source, &entry(CONTENT.len())).await.is_err());
 }
 
 #[tokio::test]

@@ -270,6 +270,29 @@ async fn a_key_that_is_no_text_is_never_taken_for_another() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_left_out_under_another_name_than_its_own_does_not_hide_the_keys_behind_it() {
+    // The first is x\x80, and the second, which is wanted, comes behind it and before what the API calls it.
+    let server = Small {
+        unknown: vec!["x\u{fffd}".to_owned()],
+        differences: vec![("added", "x\u{fffd}"), ("added", "x\u{e9}a")],
+        page: 1,
+        ..small(&[])
+    }
+    .serve()
+    .await;
+    let uri: LakeFsUri = "lakefs://repo/main".parse().unwrap();
+    let config = LakeFsSourceConfig {
+        reference: uri.reference,
+        filter: Filter::new(&[], &["x\u{fffd}".to_owned()]).unwrap(),
+        listing: ListingChoice::Pages,
+        ..LakeFsSourceConfig::new(uri.repository)
+    };
+    let source = LakeFsSource::open(server.client(), config).await.unwrap();
+    let text = changed(&source, "c1", "c2").await.unwrap_err().to_string();
+    assert!(text.contains("the key is not UTF-8"), "{text}");
+}
+
+#[tokio::test]
 async fn a_server_that_repeats_itself_is_not_followed() {
     let server = Fake::serve(|seen| match seen.path.rsplit('/').next().unwrap() {
         "ls" => json(
