@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Hook, HookEnd, HookReport};
 
@@ -71,7 +72,7 @@ pub(super) async fn run(
     tracing::info!(%hook, "hook begins");
     let tail = Tail::default();
     let end = match spawn(command, facts) {
-        Ok(child) => follow(child, &tail, limit, cancel).await,
+        Ok((child, said)) => follow(child, said, &tail, limit, cancel).await,
         Err(error) => HookEnd::NotRun(error.to_string()),
     };
     let report = HookReport {
@@ -87,31 +88,29 @@ pub(super) async fn run(
     report
 }
 
-fn spawn(command: &str, facts: &[(&'static str, String)]) -> std::io::Result<Child> {
+/// Starts the command; both ways out are one pipe, so that what it says comes in the order in which it is said.
+fn spawn(command: &str, facts: &[(&'static str, String)]) -> std::io::Result<(Child, Receiver)> {
+    let (said, says) = std::io::pipe()?;
+    let said = Receiver::from_owned_fd(said.into())?;
     // No variable can hold a zero byte, and no name of a branch or commit should keep a hook from running.
     let facts = facts.iter().map(|(name, value)| (name, value.replace('\0', "")));
-    Command::new("sh")
+    let child = Command::new("sh")
         .arg("-c")
         .arg(command)
         .envs(facts)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(says.try_clone()?)
+        .stderr(says)
         .process_group(0)
         .kill_on_drop(true)
-        .spawn()
+        .spawn()?;
+    Ok((child, said))
 }
 
-async fn follow(mut child: Child, tail: &Tail, limit: Duration, cancel: &CancellationToken) -> HookEnd {
+async fn follow(mut child: Child, said: Receiver, tail: &Tail, limit: Duration, cancel: &CancellationToken) -> HookEnd {
     let id = child.id().and_then(|id| i32::try_from(id).ok());
     let mut group = GroupGuard(id.and_then(Pid::from_raw));
-    let mut readers = JoinSet::new();
-    if let Some(stdout) = child.stdout.take() {
-        readers.spawn(read(stdout, tail.clone()));
-    }
-    if let Some(stderr) = child.stderr.take() {
-        readers.spawn(read(stderr, tail.clone()));
-    }
+    let reader = AbortOnDropHandle::new(tokio::spawn(read(said, tail.clone())));
     let ended = tokio::select! {
         ended = child.wait() => Some(end_of(ended)),
         () = sleep(limit) => None,
@@ -139,11 +138,11 @@ async fn follow(mut child: Child, tail: &Tail, limit: Duration, cancel: &Cancell
     }
     // The number may be another's from here on; what was left in the background is meant to stay.
     group.0 = None;
-    drop(timeout(LAST_WORDS, readers.join_all()).await);
+    drop(timeout(LAST_WORDS, reader).await);
     end
 }
 
-async fn read(mut from: impl AsyncRead + Unpin, tail: Tail) {
+async fn read(mut from: Receiver, tail: Tail) {
     let mut buffer = vec![0; 4096];
     // A pipe that breaks has nothing more to say.
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
