@@ -106,7 +106,10 @@ mod tests {
     use super::*;
     use crate::cli::args::Cli;
 
-    fn read(text: &str) -> Result<(bool, Vec<(String, Vec<String>)>), String> {
+    /// Each key with its values.
+    type Words = Vec<(String, Vec<String>)>;
+
+    fn read(text: &str) -> Result<(bool, Words), String> {
         let command = Cli::plain_command();
         let read = Layers::of_definition(&command, Path::new("x.toml"), text);
         let (enabled, layers) = read.map_err(|error| error.to_string())?;
