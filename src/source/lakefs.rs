@@ -159,8 +159,8 @@ impl LakeFsSource {
         &self.inner.client
     }
 
-    /// Asks whether a commit comes before another in history. Looks at [`HISTORY`] commits at most, since each is a
-    /// request; one further back counts as none.
+    /// Asks whether a commit comes before another in history. Each commit is a request, so one that is very far back
+    /// counts as none.
     pub async fn is_ancestor(&self, older: &CommitId, newer: &CommitId) -> Result<bool, SourceError> {
         let mut waiting = VecDeque::from([newer.clone()]);
         let mut seen = HashSet::from([newer.clone()]);
