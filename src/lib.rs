@@ -17,6 +17,7 @@ pub mod switches;
 pub mod limits;
 pub mod spool;
 pub mod disk_cache;
+pub mod network;
 pub mod source;
 pub mod store;
 pub mod ledger;

@@ -16,6 +16,7 @@ use super::world::World;
 use crate::disk_cache::DiskCacheConfig;
 use crate::export::{ExportConfig, Guards, Hooks, LeasePolicy, StatusRecords};
 use crate::model::S3Url;
+use crate::network::Network;
 use crate::plan::{HeaderRules, LastRules, OddKeys};
 use crate::source::Filter;
 use crate::source::lakefs::LakeFsConfig;
@@ -100,19 +101,6 @@ pub struct SourceBytesJob {
     pub profile: Option<String>,
 }
 
-/// What the process's environment says of the way to a store. The SDK reads `AWS_*` itself, but not these.
-#[derive(Clone, Default)]
-pub struct Network {
-    /// `HTTPS_PROXY`; may hold a password.
-    pub https_proxy: Option<String>,
-    /// `HTTP_PROXY`; may hold a password.
-    pub http_proxy: Option<String>,
-    /// `NO_PROXY`.
-    pub no_proxy: Option<String>,
-    /// `AWS_CA_BUNDLE`.
-    pub ca_bundle: Option<PathBuf>,
-}
-
 /// How a store is reached.
 #[derive(Clone)]
 pub struct StoreJob {
@@ -180,7 +168,7 @@ impl SourceJob {
             select: select.clone(),
             filter: Filter::new(&select.include, &select.exclude)?,
             lakefs: match place {
-                Place::LakeFs(_) => Some(lakefs::config(lakefs, &Network::of(world), world)?),
+                Place::LakeFs(_) => Some(lakefs::config(lakefs, world)?),
                 Place::Git(_) | Place::Directory(_) => None,
             },
             listing: lakefs.listing,
@@ -238,25 +226,24 @@ impl StoreJob {
         }
         Ok(Self {
             args,
-            network: Network::of(world),
+            network: network_of(world),
             concurrency,
         })
     }
 }
 
-impl Network {
-    /// Upper case first, as curl and the AWS tools do; both spellings are in use.
-    pub fn of(world: &World) -> Self {
-        let text = |names: [&str; 2]| {
-            let value = names.iter().find_map(|name| world.variable(name));
-            value.map(|value| value.to_string_lossy().into_owned())
-        };
-        Self {
-            https_proxy: text(["HTTPS_PROXY", "https_proxy"]),
-            http_proxy: text(["HTTP_PROXY", "http_proxy"]),
-            no_proxy: text(["NO_PROXY", "no_proxy"]),
-            ca_bundle: world.variable("AWS_CA_BUNDLE").map(PathBuf::from),
-        }
+/// Reads what the environment says of the way to servers. The SDK of AWS reads `AWS_*` itself, but not these. Upper case
+/// first, as curl and the AWS tools do; both spellings are in use.
+pub fn network_of(world: &World) -> Network {
+    let text = |names: [&str; 2]| {
+        let value = names.iter().find_map(|name| world.variable(name));
+        value.map(|value| value.to_string_lossy().into_owned())
+    };
+    Network {
+        https_proxy: text(["HTTPS_PROXY", "https_proxy"]),
+        http_proxy: text(["HTTP_PROXY", "http_proxy"]),
+        no_proxy: text(["NO_PROXY", "no_proxy"]),
+        ca_bundle: world.variable("AWS_CA_BUNDLE").map(PathBuf::from),
     }
 }
 

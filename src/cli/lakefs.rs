@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::error::CliError;
 use super::flags::{LakeFsArgs, ListingChoice};
 use super::human;
-use super::job::{Network, SourceJob};
+use super::job::{SourceJob, network_of};
 use super::lakectl::{self, Lakectl, LakectlError, Told};
 use super::layers::Origin;
 use super::world::World;
 use crate::disk_cache::DiskCacheConfig;
 use crate::source::lakefs::{
-    self, EndpointError, LakeFsClient, LakeFsConfig, LakeFsKeys, LakeFsNetwork, LakeFsRetryConfig, LakeFsSource,
-    LakeFsSourceConfig, LakeFsUri, OriginRead,
+    self, EndpointError, LakeFsClient, LakeFsConfig, LakeFsKeys, LakeFsRetryConfig, LakeFsSource, LakeFsSourceConfig,
+    LakeFsUri, OriginRead,
 };
 
 /// The variable of an access key's id. Its secret has the next.
@@ -81,7 +81,7 @@ pub enum LakeFsSettingsError {
 }
 
 /// Puts together how lakeFS is reached.
-pub fn config(args: &LakeFsArgs, network: &Network, world: &World) -> Result<LakeFsConfig, LakeFsSettingsError> {
+pub fn config(args: &LakeFsArgs, world: &World) -> Result<LakeFsConfig, LakeFsSettingsError> {
     let lakectl = Lakectl::read(world)?;
     let endpoint = match &args.lakefs_endpoint_url {
         Some(endpoint) => endpoint.clone(),
@@ -98,12 +98,7 @@ pub fn config(args: &LakeFsArgs, network: &Network, world: &World) -> Result<Lak
     let keys = Keys::find(&lakectl, world)?;
     Ok(LakeFsConfig {
         retry: retry(&lakectl)?,
-        network: LakeFsNetwork {
-            https_proxy: network.https_proxy.clone(),
-            http_proxy: network.http_proxy.clone(),
-            no_proxy: network.no_proxy.clone(),
-            ca_bundle: network.ca_bundle.clone(),
-        },
+        network: network_of(world),
         ..LakeFsConfig::new(
             endpoint,
             LakeFsKeys {

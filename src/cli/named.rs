@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::error::CliError;
 use super::flags::LakeFsArgs;
-use super::job::Network;
 use super::lakefs;
 use super::opened::Opened;
 use super::world::World;
@@ -56,7 +55,7 @@ pub async fn open(name: &str, args: &LakeFsArgs, world: &World) -> Result<Export
             repository,
             reference,
         } => {
-            let config = lakefs::config(args, &Network::of(world), world)?;
+            let config = lakefs::config(args, world)?;
             let client = LakeFsClient::new(config)?;
             if client.endpoint().host() != host {
                 return Ok(unknown("from here, since another lakeFS server is configured"));

@@ -19,7 +19,7 @@ use crate::limits::Bandwidth;
 use crate::model::Bucket;
 use crate::progress::Progress;
 use crate::source::Source;
-use crate::store::{Addressing, Limiter, ProxyConfig, RequestCounts, RetryConfig, Retrying, S3Config, S3Store, Store};
+use crate::store::{Addressing, Limiter, RequestCounts, RetryConfig, Retrying, S3Config, S3Store, Store};
 
 /// So many requests at once are enough for commands that read a few small files.
 pub const FEW_REQUESTS: usize = 8;
@@ -156,12 +156,7 @@ pub async fn connect(job: &StoreJob, bucket: &Bucket) -> Result<Arc<dyn Store>, 
         sse: args.sse.clone(),
         sse_kms_key_id: args.sse_kms_key_id.clone(),
         concurrency: job.concurrency,
-        proxy: ProxyConfig {
-            https: job.network.https_proxy.clone(),
-            http: job.network.http_proxy.clone(),
-            no_proxy: job.network.no_proxy.clone(),
-        },
-        ca_bundle: job.network.ca_bundle.clone(),
+        network: job.network.clone(),
         ..S3Config::new(bucket.clone())
     };
     Ok(Arc::new(S3Store::connect(config).await?))

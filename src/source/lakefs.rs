@@ -23,9 +23,7 @@ pub use client::{
     LakeFsRequest, LakeFsTotals, ObjectStats, PAGE, Page, PageParams, Pagination, PresignedUrl, Repository,
     StorageConfig,
 };
-pub use config::{
-    Endpoint, EndpointError, LakeFsConfig, LakeFsConfigError, LakeFsKeys, LakeFsNetwork, LakeFsRetryConfig,
-};
+pub use config::{Endpoint, EndpointError, LakeFsConfig, LakeFsConfigError, LakeFsKeys, LakeFsRetryConfig};
 pub use direct::{OriginBytes, OriginRead};
 pub use error::{LakeFsError, LakeFsErrorKind};
 pub use listing::ListingChoice;

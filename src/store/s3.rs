@@ -13,7 +13,7 @@ mod requests;
 mod text;
 mod transport;
 
-pub use config::{Addressing, Keys, ProxyConfig, S3Config, S3ConfigError};
+pub use config::{Addressing, Keys, S3Config, S3ConfigError};
 
 use std::error::Error;
 use std::fmt;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// The rooms in the order in which data goes through them; each may use those above it alone.
-const ROOMS: [&str; 22] = [
+const ROOMS: [&str; 23] = [
     "model",
     "progress",
     "wake",
@@ -16,6 +16,7 @@ const ROOMS: [&str; 22] = [
     "limits",
     "spool",
     "disk_cache",
+    "network",
     "source",
     "store",
     "ledger",

@@ -3,10 +3,6 @@ use super::*;
 const FILE: &str = "credentials:\n  access_key_id: AKIA1\n  secret_access_key: hunter2\n\
                     server:\n  endpoint_url: http://127.0.0.1:8000\n";
 
-fn network() -> Network {
-    Network::default()
-}
-
 fn args(endpoint: Option<&str>) -> LakeFsArgs {
     LakeFsArgs {
         lakefs_endpoint_url: endpoint.map(|endpoint| endpoint.parse().unwrap()),
@@ -24,7 +20,7 @@ fn with_world<T>(file: Option<&str>, environment: &[(&str, &str)], work: impl Fn
 
 fn read(endpoint: Option<&str>, file: Option<&str>, environment: &[(&str, &str)]) -> Result<LakeFsConfig, String> {
     with_world(file, environment, |world| {
-        config(&args(endpoint), &network(), world).map_err(|error| error.to_string())
+        config(&args(endpoint), world).map_err(|error| error.to_string())
     })
 }
 

@@ -1,12 +1,12 @@
 //! What a user says about a lakeFS server, as plain data.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use reqwest::Url;
+
+use crate::network::{Network, NetworkError};
 
 /// Where the API is, on a server whose address was given without a path.
 const API_PATH: &str = "/api/v1";
@@ -31,7 +31,7 @@ pub struct LakeFsConfig {
     /// How many connections are worth keeping open between requests.
     pub idle_connections: usize,
     /// The way to the server.
-    pub network: LakeFsNetwork,
+    pub network: Network,
 }
 
 impl LakeFsConfig {
@@ -48,7 +48,7 @@ impl LakeFsConfig {
             idle_timeout: Duration::from_secs(30),
             deadline: Duration::from_secs(150),
             idle_connections: 64,
-            network: LakeFsNetwork::default(),
+            network: Network::default(),
         }
     }
 }
@@ -164,55 +164,12 @@ impl Default for LakeFsRetryConfig {
     }
 }
 
-/// Proxies and trust, as the process's environment says them; the library itself does not ask it.
-#[derive(Clone, Default)]
-pub struct LakeFsNetwork {
-    /// `HTTPS_PROXY`; may hold a password.
-    pub https_proxy: Option<String>,
-    /// `HTTP_PROXY`; may hold a password.
-    pub http_proxy: Option<String>,
-    /// `NO_PROXY`.
-    pub no_proxy: Option<String>,
-    /// Certificates to trust beside the system's (`AWS_CA_BUNDLE`), PEM.
-    pub ca_bundle: Option<PathBuf>,
-}
-
-/// Proxy URLs can hold a password, so they are not shown.
-impl fmt::Debug for LakeFsNetwork {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("LakeFsNetwork")
-            .field("https_proxy", &self.https_proxy.is_some())
-            .field("http_proxy", &self.http_proxy.is_some())
-            .field("no_proxy", &self.no_proxy)
-            .field("ca_bundle", &self.ca_bundle)
-            .finish()
-    }
-}
-
 /// Why a client cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeFsConfigError {
-    /// The bundle cannot be read.
-    #[error("AWS_CA_BUNDLE: cannot read {}; name a file of PEM certificates", path.display())]
-    CaBundleUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: io::Error,
-    },
-    /// The bundle holds no certificate.
-    #[error("AWS_CA_BUNDLE: {} holds no usable certificate; name a file of PEM certificates", path.display())]
-    CaBundleEmpty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The proxy is no URL. The value is not shown, since it can hold a password.
-    #[error("{variable}: not a proxy URL; write http://HOST:PORT")]
-    Proxy {
-        /// The variable that holds it.
-        variable: &'static str,
-    },
+    /// The way to the server cannot be what the environment says.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The access key cannot stand in a request. It is not shown.
     #[error("the access key of lakeFS holds characters that no access key has; copy it again")]
     Keys,

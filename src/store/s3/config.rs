@@ -1,11 +1,10 @@
 //! What a user says about a store, as plain data.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::Bucket;
+use crate::network::{Network, NetworkError};
 
 /// How to reach a bucket.
 ///
@@ -42,10 +41,8 @@ pub struct S3Config {
     pub read_timeout: Duration,
     /// How long a write may take where nobody above sets a nearer deadline.
     pub write_timeout: Duration,
-    /// Proxies.
-    pub proxy: ProxyConfig,
-    /// Certificates to trust beside the system's (`AWS_CA_BUNDLE`), PEM.
-    pub ca_bundle: Option<PathBuf>,
+    /// The way to it.
+    pub network: Network,
 }
 
 impl S3Config {
@@ -69,8 +66,7 @@ impl S3Config {
             read_timeout: Duration::from_secs(30),
             // So long a signature lives: later, the store would refuse the request anyway.
             write_timeout: Duration::from_secs(15 * 60),
-            proxy: ProxyConfig::default(),
-            ca_bundle: None,
+            network: Network::default(),
         }
     }
 }
@@ -117,52 +113,12 @@ impl Addressing {
     }
 }
 
-/// Proxies, as `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say them.
-#[derive(Clone, Default)]
-pub struct ProxyConfig {
-    /// For `https` endpoints.
-    pub https: Option<String>,
-    /// For `http` endpoints.
-    pub http: Option<String>,
-    /// Hosts, domains and networks that are reached directly, with commas between.
-    pub no_proxy: Option<String>,
-}
-
-/// Proxy URLs can hold a password, so they are not shown.
-impl fmt::Debug for ProxyConfig {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("ProxyConfig")
-            .field("https", &self.https.is_some())
-            .field("http", &self.http.is_some())
-            .field("no_proxy", &self.no_proxy)
-            .finish()
-    }
-}
-
 /// Why a store cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum S3ConfigError {
-    /// The bundle cannot be read.
-    #[error("AWS_CA_BUNDLE: cannot read {}; name a file of PEM certificates", path.display())]
-    CaBundleUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: io::Error,
-    },
-    /// The bundle holds no certificate.
-    #[error("AWS_CA_BUNDLE: {} holds no usable certificate; name a file of PEM certificates", path.display())]
-    CaBundleEmpty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The proxy is no URL. The value is not shown, since it can hold a password.
-    #[error("{variable}: not a proxy URL; write http://HOST:PORT")]
-    Proxy {
-        /// The variable that holds it.
-        variable: &'static str,
-    },
+    /// The way to it cannot be what the environment says.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The endpoint is no URL.
     #[error("--endpoint-url {url:?} is not a URL; write http://HOST:PORT or https://HOST")]
     Endpoint {

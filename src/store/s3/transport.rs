@@ -12,9 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 
 use super::config::{S3Config, S3ConfigError};
 
@@ -46,41 +44,26 @@ impl TransportPlan {
     /// Reads the certificates and checks the proxies.
     pub(super) fn new(config: &S3Config) -> Result<Self, S3ConfigError> {
         let mut trust = TrustStore::default();
-        if let Some(path) = &config.ca_bundle {
-            let pem = std::fs::read(path).map_err(|cause| S3ConfigError::CaBundleUnreadable {
-                path: path.clone(),
-                cause,
-            })?;
-            let mut found = false;
-            for certificate in usable_certificates(&pem) {
-                found = true;
-                trust.add_pem_certificate(certificate);
-            }
-            if !found {
-                return Err(S3ConfigError::CaBundleEmpty { path: path.clone() });
-            }
+        for certificate in config.network.certificates()? {
+            trust.add_pem_certificate(as_pem(&certificate));
         }
         let tls = TlsContext::builder()
             .with_trust_store(trust)
             .build()
             .expect("a trust store is all that is set, and it is not looked at here");
-        let direct = match &config.proxy.no_proxy {
+        let direct = match &config.network.no_proxy {
             Some(hosts) => format!("{hosts},{NEVER_PROXIED}"),
             None => NEVER_PROXIED.to_owned(),
         };
-        let proxied = |url: &Option<String>, variable| {
-            let url = url.as_deref().filter(|url| !url.is_empty());
-            url.map(|url| proxy_for(url, &direct).ok_or(S3ConfigError::Proxy { variable }))
-                .transpose()
-        };
+        let through = |url| Some(proxy::ProxyConfig::all(url).ok()?.no_proxy(&direct));
         Ok(Self {
             tls,
             settings: HttpConnectorSettings::builder()
                 .connect_timeout(config.connect_timeout)
                 .build(),
             idle_connections: config.concurrency.max(1),
-            https_proxy: proxied(&config.proxy.https, "HTTPS_PROXY")?,
-            http_proxy: proxied(&config.proxy.http, "HTTP_PROXY")?,
+            https_proxy: config.network.https_proxy(through)?,
+            http_proxy: config.network.http_proxy(through)?,
         })
     }
 
@@ -125,29 +108,8 @@ impl HttpConnector for Transport {
     }
 }
 
-/// The certificates of a bundle that can be trusted, each as PEM again: the connector panics on others, and
-/// one odd certificate must not spoil a bundle of hundreds.
-fn usable_certificates(pem: &[u8]) -> impl Iterator<Item = String> {
-    CertificateDer::pem_slice_iter(pem)
-        .filter_map(Result::ok)
-        .filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok())
-        .map(|certificate| {
-            let text = STANDARD.encode(&certificate);
-            format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
-        })
-}
-
-/// A proxy, where the text is the URL of one; a bare `host:port` counts as `http://host:port`, as in curl.
-fn proxy_for(url: &str, direct: &str) -> Option<proxy::ProxyConfig> {
-    let url = if url.contains("://") {
-        url.to_owned()
-    } else {
-        format!("http://{url}")
-    };
-    if !url.starts_with("http://") && !url.starts_with("https://") {
-        return None;
-    }
-    // The error would show the URL, which can hold a password.
-    let proxy = proxy::ProxyConfig::all(url).ok()?;
-    Some(proxy.no_proxy(direct))
+/// A certificate as PEM again, which is all that the connector takes; it panics on one that cannot be trusted.
+fn as_pem(certificate: &CertificateDer<'_>) -> String {
+    let text = STANDARD.encode(certificate);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }

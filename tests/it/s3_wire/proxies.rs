@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use lakesync::store::{Condition, ProxyConfig, Put, S3ConfigError, S3Store, Store as _, StoreErrorKind};
+use lakesync::network::{Network, NetworkError};
+use lakesync::store::{Condition, Put, S3ConfigError, S3Store, Store as _, StoreErrorKind};
 
 use super::server::{Answer, Server};
 use super::{config, key};
@@ -11,7 +12,7 @@ use super::{config, key};
 async fn plain_requests_go_through_the_http_proxy() {
     let proxy = Server::start(|_, _| Answer::written()).await;
     let mut config = config("http://s3.example.test:8333");
-    config.proxy.http = Some(format!("http://me:CANARY@{}", proxy.address));
+    config.network.http_proxy = Some(format!("http://me:CANARY@{}", proxy.address));
     assert!(!format!("{config:?}").contains("CANARY"));
     let store = S3Store::connect(config).await.unwrap();
     store.put(&key("a"), Put::new("x", Condition::Always)).await.unwrap();
@@ -28,7 +29,7 @@ async fn plain_requests_go_through_the_http_proxy() {
 async fn encrypted_requests_go_through_a_tunnel() {
     let proxy = Server::start(|_, _| Answer::new(403, "", "")).await;
     let mut config = config("https://s3.example.test");
-    config.proxy.https = Some(format!("http://{}", proxy.address));
+    config.network.https_proxy = Some(format!("http://{}", proxy.address));
     let store = S3Store::connect(config).await.unwrap();
     let error = store.head(&key("a")).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreachable);
@@ -45,18 +46,18 @@ async fn each_scheme_has_its_own_proxy_and_some_hosts_have_none() {
     let server = Server::start(|_, _| Answer::written()).await;
     let other = Some(format!("http://{}", proxy.address));
     for direct in [
-        ProxyConfig {
-            https: other.clone(),
-            ..ProxyConfig::default()
+        Network {
+            https_proxy: other.clone(),
+            ..Network::default()
         },
-        ProxyConfig {
-            http: other.clone(),
+        Network {
+            http_proxy: other.clone(),
             no_proxy: Some("example.com,127.0.0.0/8".to_owned()),
-            ..ProxyConfig::default()
+            ..Network::default()
         },
     ] {
         let mut config = config(&server.url());
-        config.proxy = direct;
+        config.network = direct;
         let store = S3Store::connect(config).await.unwrap();
         store.put(&key("a"), Put::new("x", Condition::Always)).await.unwrap();
     }
@@ -66,9 +67,9 @@ async fn each_scheme_has_its_own_proxy_and_some_hosts_have_none() {
 #[tokio::test]
 async fn a_proxy_that_is_no_url_is_named_by_its_variable_and_not_shown() {
     let mut config = config("http://127.0.0.1:1");
-    config.proxy.https = Some("socks9://me:CANARY@host".to_owned());
+    config.network.https_proxy = Some("socks9://me:CANARY@host".to_owned());
     let error = S3Store::connect(config).await.unwrap_err();
-    assert!(matches!(error, S3ConfigError::Proxy { .. }));
+    assert!(matches!(error, S3ConfigError::Network(NetworkError::Proxy { .. })));
     let text = format!("{error} {error:?}");
     assert!(text.contains("HTTPS_PROXY") && !text.contains("CANARY"), "{text}");
 }
@@ -84,7 +85,7 @@ async fn a_bundle_that_cannot_be_used_is_named_with_its_variable() {
     let empty = tempfile::NamedTempFile::new().unwrap();
     for path in ["/no/such/bundle.pem".as_ref(), empty.path(), garbage.path()] {
         let mut config = config("http://127.0.0.1:1");
-        config.ca_bundle = Some(path.to_owned());
+        config.network.ca_bundle = Some(path.to_owned());
         let text = S3Store::connect(config).await.unwrap_err().to_string();
         assert!(
             text.contains("AWS_CA_BUNDLE") && text.contains(path.to_str().unwrap()),

@@ -6,12 +6,11 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::super::config::{LakeFsConfig, LakeFsConfigError, LakeFsKeys, LakeFsNetwork};
+use super::super::config::{LakeFsConfig, LakeFsConfigError, LakeFsKeys};
 use super::guard::Guard;
+use crate::network::Network;
 
 /// How long a connection may wait for its next request; see the S3 side.
 const POOL_IDLE: Duration = Duration::from_secs(15);
@@ -65,52 +64,22 @@ fn builder(config: &LakeFsConfig, trust: ClientConfig) -> Result<ClientBuilder, 
         // Without this the environment would be asked.
         .no_proxy();
     let network = &config.network;
-    let makers: [(_, _, ProxyMaker); 2] = [
-        (&network.https_proxy, "HTTPS_PROXY", Proxy::https),
-        (&network.http_proxy, "HTTP_PROXY", Proxy::http),
+    let direct = network.no_proxy.as_deref().and_then(NoProxy::from_string);
+    let proxies = [
+        network.https_proxy(|url| Proxy::https(url).ok())?,
+        network.http_proxy(|url| Proxy::http(url).ok())?,
     ];
-    for (url, variable, make) in makers {
-        let Some(url) = url.as_deref().filter(|url| !url.is_empty()) else {
-            continue;
-        };
-        let url = proxy_url(url);
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(LakeFsConfigError::Proxy { variable });
-        }
-        // The error would show the URL, which can hold a password.
-        let proxy = make(url).map_err(|_| LakeFsConfigError::Proxy { variable })?;
-        let direct = network.no_proxy.as_deref().and_then(NoProxy::from_string);
-        builder = builder.proxy(proxy.no_proxy(direct));
+    for proxy in proxies.into_iter().flatten() {
+        builder = builder.proxy(proxy.no_proxy(direct.clone()));
     }
     Ok(builder)
 }
 
-/// Completes the URL of a proxy: a bare `host:port` counts as in curl.
-pub(super) fn proxy_url(given: &str) -> String {
-    if given.contains("://") {
-        given.to_owned()
-    } else {
-        format!("http://{given}")
-    }
-}
-
-/// Makes a proxy of its URL.
-type ProxyMaker = fn(String) -> reqwest::Result<Proxy>;
-
-/// The system's certificates, and those of the bundle. An odd one does not spoil the others.
-fn trust(network: &LakeFsNetwork) -> Result<ClientConfig, LakeFsConfigError> {
+/// The system's certificates, and those of the bundle. An odd one of the system's does not spoil the others.
+fn trust(network: &Network) -> Result<ClientConfig, LakeFsConfigError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = &network.ca_bundle {
-        let pem = std::fs::read(path).map_err(|cause| LakeFsConfigError::CaBundleUnreadable {
-            path: path.clone(),
-            cause,
-        })?;
-        let certificates = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
-        if roots.add_parsable_certificates(certificates).0 == 0 {
-            return Err(LakeFsConfigError::CaBundleEmpty { path: path.clone() });
-        }
-    }
+    roots.add_parsable_certificates(network.certificates()?);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

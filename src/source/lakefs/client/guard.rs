@@ -7,8 +7,8 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::OnceCell;
 
-use super::super::config::{Endpoint, LakeFsNetwork};
-use super::connect::proxy_url;
+use super::super::config::Endpoint;
+use crate::network::{Network, proxy_url};
 
 /// Where machines of AWS are told their credentials over IPv6.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
@@ -37,7 +37,7 @@ pub(super) struct Guard {
 pub(super) struct RefusedAddress;
 
 impl Guard {
-    pub(super) fn new(endpoint: Endpoint, network: &LakeFsNetwork) -> Self {
+    pub(super) fn new(endpoint: Endpoint, network: &Network) -> Self {
         let proxies = [&network.https_proxy, &network.http_proxy].into_iter().flatten();
         Self {
             endpoint,
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     async fn is_read(endpoint: &str, url: &str) -> bool {
-        let guard = Guard::new(endpoint.parse().unwrap(), &LakeFsNetwork::default());
+        let guard = Guard::new(endpoint.parse().unwrap(), &Network::default());
         guard.check(&url.parse().unwrap()).await.is_ok()
     }
 
@@ -176,11 +176,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_of_this_machine_is_resolved_and_refused() {
-        let guard = Guard::new("https://10.0.0.1".parse().unwrap(), &LakeFsNetwork::default());
+        let guard = Guard::new("https://10.0.0.1".parse().unwrap(), &Network::default());
         let name: Name = "localhost".parse().unwrap();
         let refused = guard.resolve(name).await.err().unwrap();
         assert!(refused.is::<RefusedAddress>(), "{refused}");
-        let guard = Guard::new("http://127.0.0.1:8000".parse().unwrap(), &LakeFsNetwork::default());
+        let guard = Guard::new("http://127.0.0.1:8000".parse().unwrap(), &Network::default());
         let name: Name = "localhost".parse().unwrap();
         assert!(
             guard
@@ -193,9 +193,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_proxy_may_be_on_this_machine_and_a_url_may_not_lead_to_it() {
-        let network = LakeFsNetwork {
+        let network = Network {
             https_proxy: Some("user:hunter2@localhost:3128".to_owned()),
-            ..LakeFsNetwork::default()
+            ..Network::default()
         };
         let guard = Guard::new("https://10.0.0.1".parse().unwrap(), &network);
         let name: Name = "localhost".parse().unwrap();
