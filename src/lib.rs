@@ -10,6 +10,7 @@
 //! ```
 
 pub mod model;
+pub mod causes;
 pub mod progress;
 pub mod wake;
 pub mod clock;

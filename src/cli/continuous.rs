@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use self::follow::{Watching, follow};
 pub use self::reporter::RunsReporter;
 use super::args::ExportArgs;
-use super::error::{CliError, one_line};
+use super::error::{CliError, line_of};
 use super::exit::Exit;
 use super::job::{ExportJob, JobError};
 use super::opened::{self, Opened};
@@ -129,13 +129,9 @@ impl Shared<'_> {
                 Some(ready)
             }
             Err(error) => {
-                let causes: String = super::error::causes(&error)
-                    .iter()
-                    .map(|cause| format!(": {cause}"))
-                    .collect();
                 self.ui.problem(&format!(
-                    "the configuration is broken, and the old one goes on: {}{causes}",
-                    one_line(&error.to_string())
+                    "the configuration is broken, and the old one goes on: {}",
+                    line_of(&error)
                 ));
                 None
             }

@@ -193,19 +193,19 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
     }
 }
 
-/// Walks a chain of causes; the only place that does.
-pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
-    let mut causes: Vec<String> = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = one_line(&cause.to_string());
-        // Some libraries repeat their cause in their own text.
-        if causes.last().is_none_or(|last| !last.ends_with(&text)) {
-            causes.push(text);
-        }
-        next = cause.source();
+/// The causes of an error, each in one line.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    crate::causes::causes(error, |cause| one_line(&cause.to_string()))
+}
+
+/// An error and its causes, all in one line.
+pub fn line_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = one_line(&error.to_string());
+    for cause in causes(error) {
+        line.push_str(": ");
+        line.push_str(&cause);
     }
-    causes
+    line
 }
 
 /// Keeps foreign texts from drawing over lines, or over a terminal.

@@ -1,5 +1,6 @@
 //! Deletes what the head does not want any more, each object only as it was seen.
 
+use crate::causes::with_causes;
 use crate::model::{ETag, RelPath};
 use crate::store::{Condition, StoreError, StoreErrorKind};
 use crate::switches::{Switch, is_out};
@@ -37,7 +38,7 @@ impl Transfer {
             Err(error) if ends_the_run(&error.kind) => {
                 let failed = |path: &RelPath| Outcome::Failed {
                     path: path.clone(),
-                    error: describe(&error),
+                    error: with_causes(&error),
                 };
                 outcomes.extend(objects.iter().map(|(path, _)| failed(path)));
                 return (outcomes, Some(error));
@@ -94,7 +95,7 @@ impl Transfer {
         };
         let failed = Outcome::Failed {
             path: path.clone(),
-            error: describe(&error),
+            error: with_causes(&error),
         };
         (failed, ends_the_run(&error.kind).then_some(error))
     }
@@ -119,15 +120,4 @@ impl Transfer {
 /// Whether no other request of the run will fare better.
 pub(super) fn ends_the_run(kind: &StoreErrorKind) -> bool {
     kind.is_fatal() || *kind == StoreErrorKind::Unreachable
-}
-
-/// The error and what caused it, in one line.
-pub(super) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use crate::causes::with_causes;
 use crate::model::{ETag, RelPath};
 use crate::plan::{Plan, Step, Turn, Work};
 use crate::progress::{Action, ObjectEvent};
@@ -15,7 +16,7 @@ use crate::switches::{Switch, is_out};
 use super::Transfer;
 use super::outcome::{Outcome, Outcomes};
 use super::put::ObjectError;
-use super::remove::{BATCH, describe, ends_the_run};
+use super::remove::{BATCH, ends_the_run};
 
 /// How long requests under way may take after somebody asked to stop: a run has 10 s in all to end in order.
 const GRACE: Duration = Duration::from_secs(4);
@@ -211,7 +212,7 @@ async fn take_step(transfer: &Arc<Transfer>, step: Step, shared: bool) -> (Outco
             Err(error @ (ObjectError::NoCopy | ObjectError::CannotCopy { .. })) => (
                 Outcome::Failed {
                     path: entry.path,
-                    error: describe(&error),
+                    error: with_causes(&error),
                 },
                 0,
                 None,
@@ -219,7 +220,7 @@ async fn take_step(transfer: &Arc<Transfer>, step: Step, shared: bool) -> (Outco
             Err(ObjectError::Source(error)) => (
                 Outcome::Failed {
                     path: entry.path,
-                    error: describe(&error),
+                    error: with_causes(&error),
                 },
                 0,
                 None,
@@ -227,7 +228,7 @@ async fn take_step(transfer: &Arc<Transfer>, step: Step, shared: bool) -> (Outco
             Err(ObjectError::Store(error)) => {
                 let failed = Outcome::Failed {
                     path: entry.path,
-                    error: describe(&error),
+                    error: with_causes(&error),
                 };
                 (failed, 0, ends_the_run(&error.kind).then_some(error))
             }

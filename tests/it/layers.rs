@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// The rooms in the order in which data goes through them; each may use those above it alone.
-const ROOMS: [&str; 23] = [
+const ROOMS: [&str; 24] = [
     "model",
+    "causes",
     "progress",
     "wake",
     "cancel",

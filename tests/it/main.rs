@@ -6,7 +6,6 @@
 )]
 
 mod audit;
-mod causes;
 mod cli;
 #[cfg(feature = "git")]
 mod continuous;

@@ -10,7 +10,7 @@ use clap::FromArgMatches as _;
 
 use crate::cli::args::{Cli, CommandArgs, ExportArgs};
 use crate::cli::continuous::{check_branch, follow, reopen};
-use crate::cli::error::{CliError, causes, one_line};
+use crate::cli::error::{CliError, line_of};
 use crate::cli::job::{ExportJob, StoreJob};
 use crate::cli::layers::Layers;
 use crate::cli::opened;
@@ -201,13 +201,8 @@ fn watch_key(source: &opened::Opened, job: &ExportJob, args: &ExportArgs) -> Str
 
 /// One line for the error, its causes included, and its cure.
 fn complaint(error: &CliError) -> Complaint {
-    let mut message = one_line(&error.to_string());
-    for cause in causes(error) {
-        message.push_str(": ");
-        message.push_str(&cause);
-    }
     Complaint {
-        message: mask(&message).into_owned(),
+        message: mask(&line_of(error)).into_owned(),
         cure: error.hint().map(str::to_owned),
     }
 }

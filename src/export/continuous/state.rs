@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::causes::causes;
 use crate::export::{Counts, ExportError, HookReport, Outcome, Refusal, Report};
 use crate::model::{CommitId, RunId, S3Url};
 
@@ -253,24 +254,14 @@ impl LastError {
 
     /// Says what a run below another says, which names the thing and the cure; that a run met it adds nothing.
     pub(super) fn of(error: &ExportError) -> Self {
-        let top: &dyn std::error::Error = match error {
+        let top: &(dyn std::error::Error + 'static) = match error {
             ExportError::Source(error) => error,
             ExportError::Store(error) => error,
             ExportError::Ledger(error) => error,
             ExportError::Status(error) => error,
             other => other,
         };
-        let mut causes: Vec<String> = Vec::new();
-        let mut next = top.source();
-        while let Some(cause) = next {
-            let text = cause.to_string();
-            // Some libraries repeat their cause in their own text.
-            if causes.last().is_none_or(|last| !last.ends_with(&text)) {
-                causes.push(text);
-            }
-            next = cause.source();
-        }
-        Self::new(top.to_string(), causes)
+        Self::new(top.to_string(), causes(top, ToString::to_string))
     }
 }
 

@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::causes::with_causes;
 use crate::serve::definition::Complaint;
 use crate::serve::keeper::KeepError;
 use crate::serve::view::Difference;
@@ -107,11 +108,7 @@ impl From<KeepError> for ApiError {
             }
             KeepError::NotRunning { .. } => Self::new(StatusCode::CONFLICT, message, "start it first"),
             KeepError::Registry(error) => {
-                let causes: Vec<String> = std::error::Error::source(&error)
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect();
-                let message = std::iter::once(message).chain(causes).collect::<Vec<_>>().join(": ");
+                let message = with_causes(&error);
                 let cure = "look at the registry's folder on the server, and try again";
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, message, cure)
             }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::hold::Standing;
 use super::{Keeper, Kept, PROGRESS_EVERY, Shared};
+use crate::causes::links;
 use crate::export::continuous::Phase;
 use crate::serve::live::Tally;
 use crate::serve::name::ExportName;
@@ -234,16 +235,14 @@ impl Kept {
 }
 
 /// An error and why, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
+    for cause in links(error).skip(1) {
         let cause_text = cause.to_string();
         // Some libraries repeat their cause in their own text.
         if !text.ends_with(&cause_text) {
             text = format!("{text}: {cause_text}");
         }
-        next = cause.source();
     }
     text
 }

@@ -9,6 +9,7 @@ use aws_sdk_s3::operation::RequestId as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use regex::Regex;
 
+use crate::causes::links;
 use crate::store::{RequestKind, StoreErrorKind};
 
 /// How much of a store's own words goes into a message.
@@ -200,11 +201,6 @@ fn never_connected(error: &(dyn Error + 'static)) -> bool {
         link.downcast_ref::<hyper_util::client::legacy::Error>()
             .is_some_and(hyper_util::client::legacy::Error::is_connect)
     })
-}
-
-/// An error and its causes, outermost first.
-fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// All texts of a chain, but for the SDK's own outermost ones, which say nothing.

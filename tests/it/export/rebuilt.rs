@@ -1,11 +1,11 @@
 //! What a ledger that is made anew takes for ours, and what not.
 
+use lakesync::causes::with_causes;
 use lakesync::export::{Rebuild, Rebuilt, rebuild};
 use lakesync::ledger::{Holder, LedgerError, LedgerFolder};
 use lakesync::store::{RequestCounts, RequestKind, RetryConfig};
 
 use super::*;
-use crate::causes::with_causes;
 
 impl World {
     fn at(&self, export_path: &str, status_path: &str) -> Self {

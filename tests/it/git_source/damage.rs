@@ -1,11 +1,11 @@
 //! Objects that are not there, or not as Git writes them.
 
+use lakesync::causes::with_causes;
 use lakesync::model::CommitId;
 use lakesync::source::{Source as _, SourceError};
 
 use super::repository::Repository;
 use super::{entries_of, head_paths, items_of, open};
-use crate::causes::with_causes;
 
 #[tokio::test]
 async fn a_missing_blob_fails_the_tree_and_names_the_file() {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lakesync::causes::with_causes;
 use lakesync::export::ExportError;
 use lakesync::source::SourceError;
 use lakesync::source::lakefs::{LakeFsErrorKind, LakeFsRequest, ListingChoice};
 
 use super::world::World;
-use crate::causes::with_causes;
 use crate::lakefs::server::{BlockStoreKind, LakeFsServer};
 use crate::lakefs::standin::{Call, Damage, Fault, When};
 

@@ -155,7 +155,7 @@ async fn a_key_that_is_no_utf_8_is_listed_before_the_first_write() {
         // Pages cannot tell such keys apart, and say so.
         world.listing = ListingChoice::Pages;
         let (result, _) = world.tried().await;
-        let text = crate::causes::with_causes(&result.unwrap_err());
+        let text = lakesync::causes::with_causes(&result.unwrap_err());
         assert!(text.contains("--listing ranges"), "{}: {text}", server.name());
         assert_eq!(world.paths().await, [""; 0], "{}", server.name());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use lakesync::causes::with_causes;
 use lakesync::clock::VirtualClock;
 use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Refusal, Report, testing};
 use lakesync::ledger::Holder;
@@ -19,7 +20,6 @@ use super::env::{Env, Selected, Shared, path};
 use super::judge::Judge;
 use super::ops::{Case, Change, Edit, FileTrouble, Ids, Op, Trouble};
 use super::wire::{STEPS, Script, Wire};
-use crate::causes::with_causes;
 
 /// How long a lease lasts.
 const TTL: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ use super::answers::ErrorAnswer;
 use super::attempts::Failure;
 use super::guard::RefusedAddress;
 use super::{Ask, LakeFsClient, LakeFsRequest};
+use crate::causes::links;
 
 /// No page of a listing is near this; a server that sends more is no lakeFS.
 const MOST_JSON_BYTES: usize = 64 << 20;
@@ -219,12 +220,5 @@ fn is_news(kind: &Kind) -> bool {
 }
 
 fn is_refused_address(error: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let Some(cause) = next {
-        if cause.is::<RefusedAddress>() {
-            return true;
-        }
-        next = cause.source();
-    }
-    false
+    links(error).any(|link| link.is::<RefusedAddress>())
 }
