@@ -82,8 +82,7 @@ pub async fn cmd_continuous(
             let mut next = None;
             loop {
                 tokio::select! {
-                    // It gives no error: see there.
-                    _ = &mut running => break next,
+                    () = &mut running => break next,
                     Some(()) = hang_ups.recv(), if next.is_none() => {
                         if let Some(service) = &service {
                             service.reloading();

@@ -101,11 +101,8 @@ impl Continuous {
     }
 
     /// Runs until `stop` or `drain`. After `stop` a run that is under way has 10 s to end in good order, then it is
-    /// dropped where it stands.
-    ///
-    /// # Errors
-    /// Gives none at present: what goes wrong stands in the state, and is tried again.
-    pub async fn run(&self, stop: &CancellationToken) -> Result<(), ExportError> {
+    /// dropped where it stands. What goes wrong stands in the state, and is tried again.
+    pub async fn run(&self, stop: &CancellationToken) {
         let mut tour = Tour {
             exporter: self.exporter.clone(),
             settled: None,
@@ -138,7 +135,6 @@ impl Continuous {
             }
         }
         self.state.send_modify(ContinuousState::stopped);
-        Ok(())
     }
 
     async fn ended(&self, stop: &CancellationToken) {

@@ -33,7 +33,7 @@ struct World {
 /// A loop that goes on.
 struct Running {
     state: watch::Receiver<ContinuousState>,
-    task: JoinHandle<Result<(), ExportError>>,
+    task: JoinHandle<()>,
 }
 
 impl World {

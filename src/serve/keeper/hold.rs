@@ -241,10 +241,7 @@ impl Work {
                 let drain = CancellationToken::new();
                 *self.again.drain.lock().unwrap_or_else(PoisonError::into_inner) = drain.clone();
                 continuous.drain = drain;
-                if let Err(error) = continuous.run(&self.stop).await {
-                    tracing::error!(export = %self.plan.name, %error, "the loop ended");
-                    break;
-                }
+                continuous.run(&self.stop).await;
             }
         };
         tokio::select! {

@@ -24,7 +24,7 @@ async fn a_stop_ends_an_idle_loop_at_once() {
     running.until_out(&first).await;
     let asked = Instant::now();
     world.stop.cancel();
-    running.task.await.unwrap().unwrap();
+    running.task.await.unwrap();
     assert!(asked.elapsed() < Duration::from_millis(10), "{:?}", asked.elapsed());
     let state = running.state.borrow().clone();
     assert_eq!((state.phase, state.exported), (Phase::Stopped, Some(first)));
@@ -40,7 +40,7 @@ async fn a_stop_ends_a_run_that_hangs_within_ten_seconds() {
     tokio::time::sleep(SECOND).await;
     let asked = Instant::now();
     world.stop.cancel();
-    running.task.await.unwrap().unwrap();
+    running.task.await.unwrap();
     assert!(asked.elapsed() <= GRACE + SECOND, "{:?}", asked.elapsed());
     let state = running.state.borrow().clone();
     assert_eq!(state.phase, Phase::Stopped);
@@ -58,7 +58,7 @@ async fn a_stop_ends_every_kind_of_wait() {
         tokio::time::sleep(600 * SECOND).await;
         let asked = Instant::now();
         world.stop.cancel();
-        running.task.await.unwrap().unwrap();
+        running.task.await.unwrap();
         assert!(asked.elapsed() < Duration::from_millis(10), "{:?}", asked.elapsed());
     }
 }
@@ -76,7 +76,7 @@ async fn a_drained_loop_lets_its_run_come_to_its_end() {
     running.until(|state| state.phase == Phase::Running).await;
     tokio::time::sleep(5 * SECOND).await;
     drain.cancel();
-    running.task.await.unwrap().unwrap();
+    running.task.await.unwrap();
     let state = running.state.borrow().clone();
     assert_eq!((state.phase, state.exported.as_ref()), (Phase::Stopped, Some(&first)));
     assert_eq!(world.successes().await, [first]);
@@ -92,7 +92,7 @@ async fn the_next_loop_goes_on_with_the_state_of_the_last() {
     let mut running = world.start(continuous);
     running.until_out(&first).await;
     drain.cancel();
-    running.task.await.unwrap().unwrap();
+    running.task.await.unwrap();
     let next = Continuous {
         state,
         ..world.continuous(world.exporter(world.source.clone(), Arc::new(world.store.clone())))
