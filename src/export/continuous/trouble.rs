@@ -2,7 +2,6 @@
 
 use crate::export::{ExportError, Refusal};
 use crate::source::SourceError;
-use crate::source::lakefs::{LakeFsErrorKind, LakeFsRequest};
 
 /// What an error means for the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +43,7 @@ fn is_gone(error: &SourceError) -> bool {
         | SourceError::NoSuchCommitId { .. }
         | SourceError::Unborn { .. }
         | SourceError::RootChanged { .. } => true,
-        SourceError::LakeFs(error) => match error.kind {
-            LakeFsErrorKind::NoSuchRepository | LakeFsErrorKind::RepositoryDeleting => true,
-            LakeFsErrorKind::NotFound => !matches!(error.request, LakeFsRequest::GetObject | LakeFsRequest::ReadStore),
-            _ => false,
-        },
+        SourceError::LakeFs(error) => error.is_about_the_branch(),
         SourceError::RemoteRepository { .. }
         | SourceError::ForeignRepository { .. }
         | SourceError::RefFormat { .. }

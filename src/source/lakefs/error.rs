@@ -126,6 +126,32 @@ impl LakeFsError {
             )
     }
 
+    /// Whether what was named to be exported is not there (any more), rather than one object of it.
+    pub fn is_about_the_branch(&self) -> bool {
+        match self.kind {
+            LakeFsErrorKind::NoSuchRepository | LakeFsErrorKind::RepositoryDeleting => true,
+            LakeFsErrorKind::NotFound => !matches!(self.request, LakeFsRequest::GetObject | LakeFsRequest::ReadStore),
+            LakeFsErrorKind::BadKeys
+            | LakeFsErrorKind::Denied
+            | LakeFsErrorKind::BadKeysOrDenied
+            | LakeFsErrorKind::DataGone
+            | LakeFsErrorKind::BadRequest
+            | LakeFsErrorKind::NotOffered
+            | LakeFsErrorKind::Throttled
+            | LakeFsErrorKind::Unavailable { .. }
+            | LakeFsErrorKind::WebPage
+            | LakeFsErrorKind::Redirected { .. }
+            | LakeFsErrorKind::RefusedAddress { .. }
+            | LakeFsErrorKind::BadAnswer { .. }
+            | LakeFsErrorKind::KeyNotText
+            | LakeFsErrorKind::BytesChanged
+            | LakeFsErrorKind::ImportChanged { .. }
+            | LakeFsErrorKind::Unreachable
+            | LakeFsErrorKind::CutOff
+            | LakeFsErrorKind::TimedOut => false,
+        }
+    }
+
     /// Whether the server, or our rights, do not let this be asked at all.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(
