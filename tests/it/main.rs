@@ -9,6 +9,7 @@ mod audit;
 mod cli;
 #[cfg(feature = "git")]
 mod continuous;
+mod dense;
 mod dir_source;
 mod doctor;
 mod export;

@@ -6,13 +6,16 @@
 mod process;
 mod recipe;
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
-use lakesync::model::Bucket;
+use lakesync::disk_cache::DiskCacheConfig;
+use lakesync::export::{ExportConfig, testing};
+use lakesync::model::{Bucket, S3Url};
 use lakesync::store::{Keys, S3Config, S3Store};
 
 pub use process::{free_ports, shelf, tail};
@@ -108,6 +111,18 @@ impl Server {
 }
 
 impl TestBucket {
+    /// The settings of an export to `out/`, with a cache in a folder.
+    pub fn config(&self, room: &Path) -> ExportConfig {
+        let path: S3Url = format!("s3://{}/out/", self.bucket).parse().unwrap();
+        ExportConfig {
+            cache: Some(DiskCacheConfig {
+                folder: room.join("cache"),
+                limit_bytes: 1 << 30,
+            }),
+            ..testing::config(&path)
+        }
+    }
+
     /// The store as lakesync sees it, through another door such as a wire that counts.
     pub async fn store_at(&self, endpoint: &str) -> S3Store {
         let mut config = S3Config::new(self.bucket.clone());

@@ -6,19 +6,11 @@ use lakesync::transfer::OutsideCopies;
 
 use super::world::World;
 use super::{fill, ways};
+use crate::dense::bytes;
 use crate::lakefs::server::{BlockStoreKind, LakeFsServer};
 use crate::servers;
 
 const MIB: usize = 1 << 20;
-
-/// Bytes that compress badly and differ from file to file.
-fn bytes(length: usize, seed: u64) -> Vec<u8> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&seed.to_le_bytes());
-    let mut bytes = vec![0; length];
-    hasher.finalize_xof().fill(&mut bytes);
-    bytes
-}
 
 /// The requests of a kind for objects of the tree.
 fn count(world: &World<'_>, kind: RequestKind) -> usize {

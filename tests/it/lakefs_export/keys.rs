@@ -87,6 +87,18 @@ async fn folder_objects_and_the_files_of_hooks_are_exported_unless_excluded() {
     }
 }
 
+/// What a run says that is refused for its keys.
+async fn refused_keys(world: &World<'_>) -> String {
+    let (result, _) = world.tried().await;
+    let error = result.unwrap_err();
+    assert!(
+        matches!(error, ExportError::Plan(PlanError::BadKeys { .. })),
+        "{}: {error:?}",
+        world.name()
+    );
+    error.to_string()
+}
+
 /// P9: what cannot go out as it is named is listed before the first write.
 #[tokio::test]
 async fn keys_that_cannot_be_carried_are_listed_before_the_first_write() {
@@ -103,14 +115,7 @@ async fn keys_that_cannot_be_carried_are_listed_before_the_first_write() {
             world.repository.upload("main", key, "x").await;
         }
         world.repository.commit("main", "keys").await;
-        let (result, _) = world.tried().await;
-        let error = result.unwrap_err();
-        let text = error.to_string();
-        assert!(
-            matches!(error, ExportError::Plan(PlanError::BadKeys { .. })),
-            "{}: {error:?}",
-            server.name()
-        );
+        let text = refused_keys(&world).await;
         for part in ["a//b", "_lakesync/root.json", "_STATUS_1.json", "up/../down"] {
             assert!(text.contains(part), "{}: {text}", server.name());
         }
@@ -133,14 +138,7 @@ async fn a_key_that_is_no_utf_8_is_listed_before_the_first_write() {
         world.repository.commit("main", "no text").await;
         for listing in [ListingChoice::Auto, ListingChoice::Ranges] {
             world.listing = listing;
-            let (result, _) = world.tried().await;
-            let error = result.unwrap_err();
-            let text = error.to_string();
-            assert!(
-                matches!(error, ExportError::Plan(PlanError::BadKeys { .. })),
-                "{}: {error:?}",
-                server.name()
-            );
+            let text = refused_keys(&world).await;
             assert!(
                 text.contains("3") && text.contains("not UTF-8"),
                 "{}: {text}",

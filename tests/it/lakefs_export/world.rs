@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lakesync::disk_cache::DiskCacheConfig;
 use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Report, testing};
-use lakesync::model::{Change, CommitId, Entry, ObjectKey, RelPath, S3Url};
+use lakesync::model::{Change, CommitId, Entry, ObjectKey, RelPath};
 use lakesync::source::lakefs::{
     LakeFsClient, LakeFsConfig, LakeFsKeys, LakeFsRetryConfig, LakeFsSource, LakeFsSourceConfig, LakeFsTotals,
     ListingChoice, OriginRead,
@@ -63,14 +63,7 @@ impl<'a> World<'a> {
     pub async fn to(server: &'a LakeFsServer, store: &'static servers::Server) -> Self {
         let room = tempfile::tempdir().unwrap();
         let bucket = store.new_bucket().await;
-        let path: S3Url = format!("s3://{}/out/", bucket.bucket).parse().unwrap();
-        let config = ExportConfig {
-            cache: Some(DiskCacheConfig {
-                folder: room.path().join("cache"),
-                limit_bytes: 1 << 30,
-            }),
-            ..testing::config(&path)
-        };
+        let config = bucket.config(room.path());
         let keys = LakeFsKeys {
             access_key_id: server.access_key_id.clone(),
             secret_access_key: server.secret_access_key.clone(),

@@ -9,17 +9,9 @@ use lakesync::plan::HeaderRules;
 use lakesync::store::RequestKind;
 
 use super::world::World;
+use crate::dense::bytes;
 
 const MIB: usize = 1 << 20;
-
-/// Bytes that compress badly and differ from file to file.
-fn bytes(length: usize, seed: u64) -> Vec<u8> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&seed.to_le_bytes());
-    let mut bytes = vec![0; length];
-    hasher.finalize_xof().fill(&mut bytes);
-    bytes
-}
 
 fn count(world: &World, path: &str, kind: RequestKind) -> usize {
     world

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lakesync::disk_cache::DiskCacheConfig;
 use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Report, testing};
 use lakesync::model::{ObjectKey, S3Url};
 use lakesync::source::git::{GitConfig, GitSource};
@@ -66,14 +65,7 @@ impl World {
 
     async fn new(server: &'static Server, branch: Branch, room: tempfile::TempDir) -> Self {
         let bucket = server.new_bucket().await;
-        let path: S3Url = format!("s3://{}/out/", bucket.bucket).parse().unwrap();
-        let config = ExportConfig {
-            cache: Some(DiskCacheConfig {
-                folder: room.path().join("cache"),
-                limit_bytes: 1 << 30,
-            }),
-            ..testing::config(&path)
-        };
+        let config = bucket.config(room.path());
         Self {
             wire: Wire::open(server).await,
             bucket,
