@@ -115,6 +115,8 @@ def server_command(weed, folder, ports):
         # Small volumes that are not laid out in advance: the folder is as big as what is in it.
         "-master.volumeSizeLimitMB=1024",
         "-volume.max=100",
+        # In bytes: a share of the disk would end all writes on a large disk with room enough.
+        "-volume.minFreeSpace=64MiB",
         f"-volume.port={volume}",
         f"-volume.port.grpc={volume_rpc}",
         "-filer",

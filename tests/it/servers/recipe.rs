@@ -73,12 +73,13 @@ impl Recipe {
                 let config = config.display();
                 // It reads this from the current folder: one volume for a new bucket instead of seven.
                 fs::write(folder.join("master.toml"), "[master.volume_growth]\ncopy_1 = 1\n")?;
-                // Small volumes, since each bucket takes its own; no feature that would call out or open more ports.
+                // Small volumes, since each bucket takes its own; no feature that would call out or open more ports. A share
+                // of the disk as the limit would end all writes on a large disk with room enough.
                 format!(
                     "server\n-dir={data}\n-ip=127.0.0.1\n-ip.bind=127.0.0.1\n-master.port={master}\n-volume.port={volume}\n\
                      -filer\n-filer.port={filer}\n-s3\n-s3.port={s3}\n-s3.config={config}\n-s3.port.iceberg=0\n\
                      -s3.port.lance=0\n-master.telemetry=false\n-master.volumeSizeLimitMB=64\n-volume.max=100000\n\
-                     -volume.minFreeSpace=1\n-metricsPort=0"
+                     -volume.minFreeSpace=64MiB\n-metricsPort=0"
                 )
             }
             Self::VersityGw => {
