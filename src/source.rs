@@ -1,5 +1,6 @@
 //! Where a branch lives: the seam behind which lakeFS, Git and directories stand.
 
+mod browse;
 mod dir;
 mod error;
 #[cfg(any(test, feature = "testing"))]
@@ -14,6 +15,7 @@ mod near;
 mod policy;
 mod stream;
 
+pub use browse::{Browse, Child, Node};
 pub use dir::{DirConfig, DirSource};
 pub use error::{BoxError, SourceError};
 pub use filter::{Filter, FilterError};

@@ -4,6 +4,7 @@
 //! comes back in order and goes into a spool on disk. Nothing holds more than one folder's names.
 
 mod body;
+mod browse;
 mod cache;
 mod hash;
 mod links;
@@ -138,6 +139,13 @@ impl DirSource {
         let newest = self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner);
         newest.as_ref().filter(|scan| scan.commit == *at).cloned()
     }
+
+    fn scan_of(&self, at: &CommitId) -> Result<Arc<Scan>, SourceError> {
+        self.scanned(at).ok_or_else(|| SourceError::CommitGone {
+            name: self.name.to_string(),
+            commit: at.clone(),
+        })
+    }
 }
 
 impl Shared {
@@ -168,10 +176,7 @@ impl Source for DirSource {
     }
 
     async fn tree(&self, at: &CommitId) -> Result<EntryStream, SourceError> {
-        let scan = self.scanned(at).ok_or_else(|| SourceError::CommitGone {
-            name: self.name.to_string(),
-            commit: at.clone(),
-        })?;
+        let scan = self.scan_of(at)?;
         let (mut sink, stream) = channel();
         // Left alone on purpose: it ends when the spool or its reader does.
         drop(tokio::task::spawn_blocking(move || {

@@ -4,6 +4,7 @@
 //! what is published are the bytes of the blobs as they are stored.
 
 mod blob;
+mod browse;
 mod delivery;
 mod find;
 mod folder;
@@ -141,14 +142,22 @@ impl GitSource {
 
     /// Walks the two trees on a thread of its own; `from` of `None` stands for an empty tree.
     fn stream<T: Said>(&self, from: Option<&CommitId>, to: &CommitId) -> Result<Stream<Item<T>>, SourceError> {
+        let (from, to) = (from.cloned(), to.clone());
+        self.on_thread(move |inner, sink| inner.deliver(from.as_ref(), &to, sink))
+    }
+
+    /// Streams what `work` sends.
+    fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner, Sink<Item<T>>) + Send + 'static,
+    ) -> Result<Stream<Item<T>>, SourceError> {
         let (sink, stream) = super::channel();
         let inner = Arc::clone(&self.inner);
-        let (from, to) = (from.cloned(), to.clone());
         // A thread of its own and not one of the runtime's: it waits for as long as the reader is slow, and
         // a runtime that ends must not wait for it.
         std::thread::Builder::new()
             .name("git-walk".to_owned())
-            .spawn(move || inner.deliver(from.as_ref(), &to, sink))
+            .spawn(move || work(&inner, sink))
             .map_err(|source| SourceError::Io {
                 action: "no thread could be started to read it",
                 path: self.inner.finder.path().to_owned(),

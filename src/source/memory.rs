@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -11,7 +12,8 @@ use sha1::{Digest as _, Sha1};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
-use super::{Body, EntryStream, Item, Source, SourceError, SourceName, Stream};
+use super::browse::{Children, joined};
+use super::{Body, Browse, Child, EntryStream, Item, Node, Source, SourceError, SourceName, Stream};
 use crate::model::{Attributes, Change, CommitId, ContentId, ContentIds, Entry, GitId, Notice, OriginObject, RelPath};
 
 /// How many files at once this source is said to serve well.
@@ -213,7 +215,7 @@ impl MemorySource {
         Some(trouble)
     }
 
-    fn find(&self, at: &CommitId) -> Result<Arc<Commit>, SourceError> {
+    fn find_commit(&self, at: &CommitId) -> Result<Arc<Commit>, SourceError> {
         self.lock()
             .commits
             .get(at)
@@ -296,7 +298,7 @@ impl Source for MemorySource {
 
     async fn tree(&self, at: &CommitId) -> Result<EntryStream, SourceError> {
         yield_now().await;
-        let commit = self.find(at)?;
+        let commit = self.find_commit(at)?;
         let entries = commit.files.values().map(|(entry, _)| entry.clone()).collect();
         Ok(Stream::ready(with_notices(
             entries,
@@ -336,7 +338,7 @@ impl Source for MemorySource {
 
     async fn open(&self, at: &CommitId, entry: &Entry) -> Result<Body, SourceError> {
         yield_now().await;
-        let commit = self.find(at)?;
+        let commit = self.find_commit(at)?;
         let changed = || SourceError::Changed {
             path: entry.path.clone(),
         };
@@ -356,6 +358,41 @@ impl Source for MemorySource {
 
     fn parallelism(&self) -> NonZeroUsize {
         PARALLELISM
+    }
+}
+
+#[async_trait]
+impl Browse for MemorySource {
+    async fn folder(&self, at: &CommitId, folder: Option<&RelPath>) -> Result<Stream<Item<Child>>, SourceError> {
+        yield_now().await;
+        let commit = self.find_commit(at)?;
+        let mut children = Children::of(folder);
+        let entries = commit.files.values().map(|(entry, _)| entry.clone());
+        let items = entries.filter_map(|entry| children.take(entry)).map(Item::Entry);
+        Ok(Stream::ready(items.collect()))
+    }
+
+    async fn find(&self, at: &CommitId, path: &RelPath) -> Result<Option<Node>, SourceError> {
+        yield_now().await;
+        let commit = self.find_commit(at)?;
+        if let Some((entry, _)) = commit.files.get(path) {
+            return Ok(Some(Node::File(entry.clone())));
+        }
+        let start = joined(Some(path), b"");
+        let is_folder = commit.files.keys().any(|path| path.as_bytes().starts_with(&start));
+        Ok(is_folder.then_some(Node::Folder))
+    }
+
+    async fn read(&self, at: &CommitId, entry: &Entry, range: Range<u64>) -> Result<Body, SourceError> {
+        Ok(Body::Whole(self.open(at, entry).await?.part(range).await?))
+    }
+
+    fn reads_whole(&self) -> bool {
+        false
+    }
+
+    async fn committed_at(&self, _: &CommitId) -> Result<Option<i64>, SourceError> {
+        Ok(None)
     }
 }
 

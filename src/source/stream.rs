@@ -1,6 +1,8 @@
 //! Streams of entries and of bytes, bounded, fed from threads or tasks.
 
-use bytes::Bytes;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use super::SourceError;
@@ -207,6 +209,26 @@ impl Body {
             Self::Chunks(chunks) => chunks.recv().await.transpose(),
         }
     }
+
+    /// Reads it to its end and keeps what lies within `range`.
+    pub(super) async fn part(mut self, range: Range<u64>) -> Result<Bytes, SourceError> {
+        let mut kept = BytesMut::new();
+        let mut at = 0_u64;
+        while let Some(chunk) = self.next_chunk().await? {
+            let end = at + chunk.len() as u64;
+            let (from, to) = (range.start.clamp(at, end), range.end.clamp(at, end));
+            if from < to {
+                let within = |position: u64| usize::try_from(position - at).expect("it lies within the chunk");
+                if kept.is_empty() && to == range.end {
+                    // Most often one chunk holds it all, which then need not be copied.
+                    return Ok(chunk.slice(within(from)..within(to)));
+                }
+                kept.extend_from_slice(&chunk[within(from)..within(to)]);
+            }
+            at = end;
+        }
+        Ok(kept.freeze())
+    }
 }
 
 #[cfg(test)]
@@ -219,6 +241,23 @@ mod tests {
         sink.send(1).await.unwrap();
         drop(sink);
         assert!(matches!(stream.next().await, Err(SourceError::Interrupted)));
+    }
+
+    #[tokio::test]
+    async fn a_part_of_a_body_is_the_same_however_it_comes() {
+        let text = b"0123456789";
+        for (from, to) in [(0, 10), (0, 0), (2, 5), (4, 9), (3, 99), (10, 12), (20, 30)] {
+            let expected = &text[from.min(10)..to.min(10)];
+            let range = from as u64..to as u64;
+            let whole = Body::Whole(Bytes::from_static(text)).part(range.clone()).await.unwrap();
+            assert_eq!(whole, expected);
+            let (sender, chunks) = mpsc::channel(4);
+            for chunk in text.chunks(3) {
+                sender.try_send(Ok(Bytes::from_static(chunk))).unwrap();
+            }
+            drop(sender);
+            assert_eq!(Body::Chunks(chunks).part(range).await.unwrap(), expected);
+        }
     }
 
     #[tokio::test]

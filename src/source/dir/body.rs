@@ -1,7 +1,8 @@
 //! The bytes of one file, as they were when it was scanned.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
+use std::ops::Range;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -93,6 +94,23 @@ impl OpenFile {
         Ok(Body::Whole(bytes))
     }
 
+    /// Reads what lies within `range`. The bytes are not hashed, so a file that was touched since counts as changed.
+    pub(super) fn read_part(mut self, root: &Path, range: Range<u64>) -> Result<Bytes, SourceError> {
+        if self.check.is_some() {
+            return Err(self.changed());
+        }
+        let end = range.end.min(self.entry.size);
+        let start = range.start.min(end);
+        let told = |error| fault("cannot be read", root, &self.entry, error);
+        (&self.file).seek(io::SeekFrom::Start(start)).map_err(told)?;
+        let bytes = self.read(root, end - start)?;
+        let after = FileStat::of(&self.file).map_err(|error| fault("cannot be read", root, &self.entry, error))?;
+        if after != self.before {
+            return Err(self.changed());
+        }
+        Ok(bytes)
+    }
+
     /// Reads it chunk by chunk; the end of the stream tells whether it was the file that was scanned.
     pub(super) fn read_chunks(self, root: &Path) -> Body {
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
@@ -130,7 +148,8 @@ impl OpenFile {
 
     /// Reads exactly so many bytes.
     fn read(&mut self, root: &Path, length: u64) -> Result<Bytes, SourceError> {
-        let mut bytes = Vec::with_capacity(usize::try_from(length).expect("it is at most 8 MiB"));
+        let mut bytes =
+            Vec::with_capacity(usize::try_from(length).expect("it is a part of a file that fits into memory"));
         let read = (&mut self.file).take(length).read_to_end(&mut bytes);
         read.map_err(|error| fault("cannot be read", root, &self.entry, error))?;
         if (bytes.len() as u64) < length {

@@ -206,7 +206,16 @@ fn look_up<T: Said>(reader: &Reader, commit: &CommitId, waiting: Waiting<T>) -> 
     let size = reader.blob_size(id, place)?;
     let may_be_pointer = (LFS_START.len() as u64..=LFS_MOST_BYTES).contains(&size);
     let is_pointer = may_be_pointer && reader.blob_bytes(id, place)?.starts_with(LFS_START);
-    let entry = Entry {
+    let entry = entry_of(path, size, id, executable);
+    Ok(Looked {
+        lfs: is_pointer.then(|| entry.path.clone()),
+        item: Item::Entry(T::file(entry)),
+    })
+}
+
+/// Makes an entry of a blob: the one place where it is said what of Git counts as what.
+pub(super) fn entry_of(path: RelPath, size: u64, id: ObjectId, executable: bool) -> Entry {
+    Entry {
         size,
         content: ContentIds {
             git: Some(git_id(id)),
@@ -218,11 +227,7 @@ fn look_up<T: Said>(reader: &Reader, commit: &CommitId, waiting: Waiting<T>) -> 
             ..Attributes::default()
         },
         path,
-    };
-    Ok(Looked {
-        lfs: is_pointer.then(|| entry.path.clone()),
-        item: Item::Entry(T::file(entry)),
-    })
+    }
 }
 
 fn git_id(id: ObjectId) -> GitId {

@@ -147,10 +147,7 @@ impl Reader {
     /// The root folder of a commit.
     pub(super) fn root(&self, at: &CommitId) -> Result<ObjectId, SourceError> {
         let place = Place { commit: at, path: b"" };
-        let id = ObjectId::from_hex(at.as_str().as_bytes())
-            .ok()
-            .filter(|id| id.kind() == self.object_hash())
-            .ok_or_else(|| place.error(ObjectProblem::NoCommitId(at.as_str().to_owned())))?;
+        let id = self.commit_id(at, place)?;
         let bytes = self.object(id, Kind::Commit, place)?;
         let root = CommitRefIter::from_bytes(&bytes, self.object_hash()).tree_id();
         root.map_err(|source| {
@@ -160,6 +157,23 @@ impl Reader {
                 source,
             })
         })
+    }
+
+    fn commit_id(&self, at: &CommitId, place: Place<'_>) -> Result<ObjectId, SourceError> {
+        ObjectId::from_hex(at.as_str().as_bytes())
+            .ok()
+            .filter(|id| id.kind() == self.object_hash())
+            .ok_or_else(|| place.error(ObjectProblem::NoCommitId(at.as_str().to_owned())))
+    }
+
+    /// When a commit was made, in seconds since 1970.
+    pub(super) fn committed_at(&self, at: &CommitId) -> Result<i64, SourceError> {
+        let place = Place { commit: at, path: b"" };
+        let id = self.commit_id(at, place)?;
+        let bytes = self.object(id, Kind::Commit, place)?;
+        let committer = CommitRefIter::from_bytes(&bytes, self.object_hash()).committer();
+        // A date that nobody can read is no reason to show nothing.
+        Ok(committer.map_or(0, |committer| committer.seconds()))
     }
 
     /// The raw bytes of a tree object.
