@@ -1,6 +1,7 @@
 //! A branch of a lakeFS repository, read through the API of its server: always at a commit, never at a branch name,
 //! which would show what is not committed.
 
+mod browse;
 mod by_ranges;
 mod client;
 mod config;
@@ -19,9 +20,9 @@ mod tests;
 mod uri;
 
 pub use client::{
-    Answer, Branch, BytesParams, Bytestream, Commit, Delivery, Difference, DifferenceKind, LakeFsClient, LakeFsCounts,
-    LakeFsRequest, LakeFsTotals, ObjectStats, PAGE, Page, PageParams, Pagination, PresignedUrl, Repository,
-    StorageConfig,
+    Answer, Branch, ByteSpan, BytesParams, Bytestream, Commit, Delivery, Difference, DifferenceKind, LakeFsClient,
+    LakeFsCounts, LakeFsRequest, LakeFsTotals, ObjectStats, PAGE, Page, PageParams, Pagination, PresignedUrl,
+    Repository, StorageConfig,
 };
 pub use config::{Endpoint, EndpointError, LakeFsConfig, LakeFsConfigError, LakeFsKeys, LakeFsRetryConfig};
 pub use direct::{OriginBytes, OriginRead};
@@ -229,16 +230,20 @@ impl Inner {
     fn key_of(&self, at: &CommitId, path: &RelPath) -> Result<String, SourceError> {
         match path.to_str() {
             Some(path) => Ok(format!("{}{path}", self.selection.prefix)),
-            None => Err(Box::new(LakeFsError {
-                request: LakeFsRequest::GetObject,
-                place: format!("lakefs://{}/{at}/{}{path}", self.repository, self.selection.prefix),
-                endpoint: self.client.endpoint().to_string(),
-                kind: Kind::KeyNotText,
-                said: None,
-                cause: None,
-            })
-            .into()),
+            None => Err(self.key_not_text(at, path)),
         }
+    }
+
+    fn key_not_text(&self, at: &CommitId, path: &RelPath) -> SourceError {
+        Box::new(LakeFsError {
+            request: LakeFsRequest::GetObject,
+            place: format!("lakefs://{}/{at}/{}{path}", self.repository, self.selection.prefix),
+            endpoint: self.client.endpoint().to_string(),
+            kind: Kind::KeyNotText,
+            said: None,
+            cause: None,
+        })
+        .into()
     }
 }
 

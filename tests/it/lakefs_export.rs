@@ -11,7 +11,7 @@ mod lost;
 mod program;
 mod reading;
 mod words;
-mod world;
+pub mod world;
 
 use std::fmt::Debug;
 

@@ -6,6 +6,7 @@
 )]
 
 mod audit;
+mod browse;
 mod cli;
 #[cfg(feature = "git")]
 mod continuous;

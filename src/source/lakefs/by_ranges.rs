@@ -65,7 +65,7 @@ pub(super) fn changes(
 }
 
 /// Makes an entry of what a range says of an object.
-fn entry_of_range(path: RelPath, entry: &RangeEntryRef<'_>, storage_namespace: &str) -> Entry {
+pub(super) fn entry_of_range(path: RelPath, entry: &RangeEntryRef<'_>, storage_namespace: &str) -> Entry {
     entry_of(ObjectFacts {
         path,
         size: entry.size,

@@ -14,7 +14,7 @@ mod tests;
 pub use answers::{
     Branch, Commit, Difference, DifferenceKind, ObjectStats, Page, Pagination, Repository, StorageConfig,
 };
-pub use ask::LakeFsRequest;
+pub use ask::{ByteSpan, LakeFsRequest};
 pub use counts::{LakeFsCounts, LakeFsTotals};
 
 use std::fmt;
@@ -73,6 +73,8 @@ pub struct PageParams<'a> {
     pub prefix: &'a str,
     /// Only keys behind it.
     pub after: &'a str,
+    /// Keys that have it behind the prefix are told as one up to there; empty where none are.
+    pub delimiter: &'a str,
     /// So many at most.
     pub amount: usize,
 }
@@ -246,17 +248,17 @@ impl LakeFsClient {
         BytesParams { ask }
     }
 
-    /// Begins to read bytes from the server itself, from the byte `from` on.
-    pub async fn read(&self, bytes: &BytesParams, from: u64) -> Answer<Bytestream> {
+    /// Begins to read bytes from the server itself.
+    pub async fn read(&self, bytes: &BytesParams, span: ByteSpan) -> Answer<Bytestream> {
         let mut ask = bytes.ask.clone();
-        ask.from_byte = (from > 0).then_some(from);
+        ask.span = span;
         self.attempt(&ask, || Box::pin(self.read_once(&ask))).await
     }
 
     /// Asks for a pre-signed URL of bytes, where the server gives any; else begins to read them.
     pub async fn presign(&self, bytes: &BytesParams) -> Answer<Delivery> {
-        if self.inner.never_presigns.load(Ordering::Relaxed) {
-            return Ok(Delivery::Bytes(self.read(bytes, 0).await?));
+        if !self.may_presign() {
+            return Ok(Delivery::Bytes(self.read(bytes, ByteSpan::default()).await?));
         }
         let ask = bytes.ask.clone().with("presign", "true");
         match self.attempt(&ask, || Box::pin(self.presign_once(&ask))).await {
@@ -264,24 +266,24 @@ impl LakeFsClient {
             Err(error) if error.kind == Kind::BadRequest => {
                 tracing::debug!(%error, "this lakeFS gives no pre-signed URLs");
                 self.inner.never_presigns.store(true, Ordering::Relaxed);
-                Ok(Delivery::Bytes(self.read(bytes, 0).await?))
+                Ok(Delivery::Bytes(self.read(bytes, ByteSpan::default()).await?))
             }
             asked => asked,
         }
     }
 
-    /// Begins to read from the store behind the server, from the byte `from` on and, where `if_match` is given, only
-    /// while the etag there is that. Nothing of ours goes along, and no redirect is followed.
+    /// Begins to read from the store behind the server and, where `if_match` is given, only while the etag there is
+    /// that. Nothing of ours goes along, and no redirect is followed.
     pub async fn read_presigned(
         &self,
         bytes: &BytesParams,
         url: &PresignedUrl,
-        from: u64,
+        span: ByteSpan,
         if_match: Option<&HeaderValue>,
     ) -> Answer<Bytestream> {
         let ask = Ask {
             kind: LakeFsRequest::ReadStore,
-            from_byte: (from > 0).then_some(from),
+            span,
             ..bytes.ask.clone()
         };
         if let Err(why) = self.inner.guard.check(&url.0).await {
@@ -294,6 +296,11 @@ impl LakeFsClient {
     /// Whether the store behind the server may be worth a try.
     pub(super) fn may_read_store(&self) -> bool {
         !self.inner.no_store.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server may give pre-signed URLs.
+    pub(super) fn may_presign(&self) -> bool {
+        !self.inner.never_presigns.load(Ordering::Relaxed)
     }
 
     /// Remembers, and says once, that the store cannot be read: not where it is one object that cannot.
@@ -375,8 +382,8 @@ impl LakeFsClient {
     }
 
     async fn dispatch(&self, ask: &Ask, request: reqwest::RequestBuilder) -> Result<Response, LakeFsError> {
-        let request = match ask.from_byte {
-            Some(from) => request.header(RANGE, format!("bytes={from}-")),
+        let request = match ask.span.header() {
+            Some(range) => request.header(RANGE, range),
             None => request,
         };
         let sent = request.send().await;
@@ -390,7 +397,8 @@ impl LakeFsClient {
         if ask.kind == LakeFsRequest::GetTable && reply::is_page(&response) {
             return Err(self.error(ask, Kind::WebPage).into());
         }
-        if let Some(from) = ask.from_byte {
+        if ask.span.header().is_some() {
+            let from = ask.span.from;
             let range = response
                 .headers()
                 .get(CONTENT_RANGE)
@@ -412,7 +420,11 @@ impl LakeFsClient {
 impl Ask {
     fn page(self, page: &PageParams<'_>) -> Self {
         let mut ask = self.with("amount", &page.amount.min(PAGE).to_string());
-        for (name, value) in [("prefix", page.prefix), ("after", page.after)] {
+        for (name, value) in [
+            ("prefix", page.prefix),
+            ("after", page.after),
+            ("delimiter", page.delimiter),
+        ] {
             if !value.is_empty() {
                 ask = ask.with(name, value);
             }

@@ -112,6 +112,26 @@ impl Selection {
         let path = RelPath::new(key.strip_prefix(self.prefix.as_bytes())?).ok()?;
         self.filter.wants_file(&path).then_some(path)
     }
+
+    /// What the keys of a folder of the export begin with; of the root, those of all.
+    pub(super) fn keys_below(&self, folder: Option<&RelPath>) -> Vec<u8> {
+        let mut keys = self.prefix.clone().into_bytes();
+        if let Some(folder) = folder {
+            keys.extend_from_slice(folder.as_bytes());
+            keys.push(b'/');
+        }
+        keys
+    }
+
+    /// The path of the sub-folder that such keys lie in, where it is exported.
+    pub(super) fn folder_path(&self, keys: &[u8]) -> Option<RelPath> {
+        let path = keys.strip_prefix(self.prefix.as_bytes())?.strip_suffix(b"/")?;
+        // A folder without a name is shown by its slash alone, which no glob can mean.
+        match RelPath::new(path) {
+            Ok(path) => self.filter.wants_folder(path.as_bytes()).then_some(path),
+            Err(_) => None,
+        }
+    }
 }
 
 /// Makes an entry of what the API says of an object.

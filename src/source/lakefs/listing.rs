@@ -36,7 +36,7 @@ pub(super) struct Listing {
 
 /// Which way is taken to the entries of so many commits.
 #[derive(Clone, Copy)]
-enum Way<const N: usize> {
+pub(super) enum Way<const N: usize> {
     /// By ranges, of these trees; `None` is the tree without files.
     Ranges([Option<MetaRangeId>; N]),
     Pages,
@@ -73,6 +73,11 @@ impl Listing {
         &self.tables
     }
 
+    /// Whether pages may be read although ranges can be.
+    pub(super) fn is_free(&self) -> bool {
+        self.choice == ListingChoice::Auto
+    }
+
     fn begins_with_ranges(&self) -> bool {
         match self.choice {
             ListingChoice::Pages => false,
@@ -82,7 +87,7 @@ impl Listing {
     }
 
     /// Whether pages can do instead of ranges that failed so.
-    fn falls_back(&self, error: &SourceError) -> bool {
+    pub(super) fn falls_back(&self, error: &SourceError) -> bool {
         let can = self.choice == ListingChoice::Auto
             && match error {
                 SourceError::LakeFs(error) => error.is_refusal() || error.kind == Kind::DataGone,
@@ -196,7 +201,7 @@ pub(super) async fn changes(
 
 /// Chooses the way to some commits, by reading their metaranges where ranges are wanted: they are needed first in any
 /// case.
-async fn way_to<const N: usize>(inner: &Inner, commits: [&Commit; N]) -> Result<Way<N>, SourceError> {
+pub(super) async fn way_to<const N: usize>(inner: &Inner, commits: [&Commit; N]) -> Result<Way<N>, SourceError> {
     let listing = &inner.listing;
     if !listing.begins_with_ranges() {
         return Ok(Way::Pages);
@@ -207,7 +212,7 @@ async fn way_to<const N: usize>(inner: &Inner, commits: [&Commit; N]) -> Result<
             continue;
         }
         let id = metarange(inner, commit)?;
-        match listing.tables.metarange(id).await {
+        match listing.tables.recent_metarange(id).await {
             Ok(_) => *tree = Some(id),
             Err(error) if listing.falls_back(&error) => return Ok(Way::Pages),
             Err(error) => return Err(error),
@@ -260,7 +265,7 @@ async fn relay<T: Send + 'static>(
 }
 
 /// Whether a commit is the first of its repository, which has no tree at all.
-fn has_no_tree(commit: &Commit) -> bool {
+pub(super) fn has_no_tree(commit: &Commit) -> bool {
     commit.meta_range_id.is_empty()
 }
 
@@ -282,10 +287,15 @@ fn metarange(inner: &Inner, commit: &Commit) -> Result<MetaRangeId, SourceError>
 }
 
 fn pages_of(inner: &Inner) -> PagesOf {
+    pages_below(inner, inner.selection.prefix.clone())
+}
+
+/// The pages of the keys that begin with `prefix`.
+pub(super) fn pages_below(inner: &Inner, prefix: String) -> PagesOf {
     PagesOf {
         client: inner.client.clone(),
         repository: inner.repository.to_string(),
-        prefix: inner.selection.prefix.clone(),
+        prefix,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The bytes of objects: from the store behind lakeFS where it can be, else from lakeFS.
 
+mod part;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::HeaderValue;
 use tokio::sync::mpsc;
 
-use super::client::{Answer, BytesParams, Bytestream, Delivery, LakeFsClient, PresignedUrl};
+use self::part::Urls;
+use super::client::{Answer, ByteSpan, BytesParams, Bytestream, Delivery, LakeFsClient, PresignedUrl};
 use super::direct::{self, OriginBytes, OriginRead};
 use super::entries::is_written_once;
 use super::error::LakeFsErrorKind as Kind;
@@ -30,6 +33,8 @@ pub(super) struct Objects {
     direct: Option<Arc<dyn OriginRead>>,
     /// The store behind lakeFS could not be read with credentials of our own, which was said.
     no_direct: Arc<AtomicBool>,
+    /// For parts.
+    urls: Arc<Urls>,
 }
 
 /// Where the bytes come from.
@@ -69,6 +74,7 @@ impl Objects {
             client,
             direct,
             no_direct: Arc::default(),
+            urls: Arc::default(),
         }
     }
 
@@ -170,7 +176,11 @@ impl Objects {
                 Delivery::Bytes(stream) => return Ok((From::Server, stream)),
                 Delivery::Elsewhere(url) => url,
             };
-            match self.client.read_presigned(params, &url, 0, if_match.as_ref()).await {
+            match self
+                .client
+                .read_presigned(params, &url, ByteSpan::default(), if_match.as_ref())
+                .await
+            {
                 Ok(stream) => {
                     let etag = stream.etag().cloned();
                     return Ok((From::Store { url, etag }, stream));
@@ -184,7 +194,7 @@ impl Objects {
                 }
             }
         }
-        Ok((From::Server, self.client.read(params, 0).await?))
+        Ok((From::Server, self.client.read(params, ByteSpan::default()).await?))
     }
 }
 
@@ -285,11 +295,14 @@ impl Reading {
     async fn resume(&mut self) -> Answer<Option<Bytestream>> {
         let client = self.objects.client.clone();
         let From::Store { url, etag } = &self.from else {
-            return client.read(&self.params, self.read_bytes).await.map(Some);
+            return client
+                .read(&self.params, ByteSpan::from(self.read_bytes))
+                .await
+                .map(Some);
         };
         let etag = etag.clone();
         let read = client
-            .read_presigned(&self.params, url, self.read_bytes, etag.as_ref())
+            .read_presigned(&self.params, url, ByteSpan::from(self.read_bytes), etag.as_ref())
             .await;
         match read {
             // The URL has expired, or the credentials that it was signed with: stores have several words for that.
@@ -299,7 +312,7 @@ impl Reading {
         match client.presign(&self.params).await? {
             Delivery::Elsewhere(url) => {
                 let stream = client
-                    .read_presigned(&self.params, &url, self.read_bytes, etag.as_ref())
+                    .read_presigned(&self.params, &url, ByteSpan::from(self.read_bytes), etag.as_ref())
                     .await?;
                 self.from = From::Store { url, etag };
                 Ok(Some(stream))
@@ -308,7 +321,10 @@ impl Reading {
             Delivery::Bytes(_) if self.read_bytes > 0 && !self.never_changes().await => Ok(None),
             Delivery::Bytes(_) => {
                 self.from = From::Server;
-                client.read(&self.params, self.read_bytes).await.map(Some)
+                client
+                    .read(&self.params, ByteSpan::from(self.read_bytes))
+                    .await
+                    .map(Some)
             }
         }
     }

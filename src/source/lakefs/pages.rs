@@ -1,9 +1,11 @@
 //! Trees and changes by pages of the API: what every lakeFS answers.
 
 mod changes;
+mod folder;
 mod tree;
 
 pub(super) use changes::begin_changes;
+pub(super) use folder::{PageChild, has_prefix, stream_folder};
 pub(super) use tree::stream_tree;
 
 use tokio_util::task::AbortOnDropHandle;
@@ -28,6 +30,7 @@ impl PagesOf {
         PageParams {
             prefix: &self.prefix,
             after,
+            delimiter: "",
             amount: PAGE,
         }
     }

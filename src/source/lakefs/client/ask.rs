@@ -1,6 +1,7 @@
 //! One request: what is asked, of what, and its URL.
 
 use std::fmt;
+use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
@@ -73,8 +74,41 @@ pub(super) struct Ask {
     /// What it is about, for messages.
     pub(super) place: String,
     pub(super) url: Url,
-    /// The first byte that is wanted, where it is not the first there is.
-    pub(super) from_byte: Option<u64>,
+    /// Which bytes are wanted, where not all of them.
+    pub(super) span: ByteSpan,
+}
+
+/// Which bytes of a body are wanted: from one on, up to another where that is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByteSpan {
+    /// The first one.
+    pub from: u64,
+    /// The one behind the last.
+    pub end: Option<u64>,
+}
+
+impl ByteSpan {
+    /// All bytes from one on.
+    pub fn from(from: u64) -> Self {
+        Self { from, end: None }
+    }
+
+    /// The bytes of a range, which is not empty.
+    pub fn of(range: &Range<u64>) -> Self {
+        Self {
+            from: range.start,
+            end: Some(range.end),
+        }
+    }
+
+    /// The header that asks for them; `None` where they are all.
+    pub(super) fn header(self) -> Option<String> {
+        match self {
+            Self { from: 0, end: None } => None,
+            Self { from, end: None } => Some(format!("bytes={from}-")),
+            Self { from, end: Some(end) } => Some(format!("bytes={from}-{}", end.saturating_sub(1))),
+        }
+    }
 }
 
 impl Ask {
@@ -91,7 +125,7 @@ impl Ask {
             kind,
             place: place.to_string(),
             url,
-            from_byte: None,
+            span: ByteSpan::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Answer, BytesParams, Delivery, LakeFsClient};
+use super::{Answer, ByteSpan, BytesParams, Delivery, LakeFsClient};
 
 impl LakeFsClient {
     /// Reads all bytes of a table, from wherever they are.
@@ -18,7 +18,7 @@ impl LakeFsClient {
             },
             Delivery::Elsewhere(url) => {
                 let read = async {
-                    self.read_presigned(&bytes, &url, 0, None)
+                    self.read_presigned(&bytes, &url, ByteSpan::default(), None)
                         .await?
                         .whole(most_bytes)
                         .await
@@ -39,7 +39,7 @@ impl LakeFsClient {
     async fn table_from_server(&self, bytes: &BytesParams, most_bytes: usize) -> Answer<Bytes> {
         let mut broken = 1;
         loop {
-            match self.read(bytes, 0).await?.whole(most_bytes).await {
+            match self.read(bytes, ByteSpan::default()).await?.whole(most_bytes).await {
                 Err(error) if error.kind.is_passing() && broken < self.inner.config.retry.max_attempts => broken += 1,
                 whole => return whole,
             }

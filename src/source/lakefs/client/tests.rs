@@ -186,6 +186,7 @@ async fn each_request_says_who_asks_and_names_parts_exactly() {
     let page = PageParams {
         prefix: "a b/+",
         after: "a b/+%?#",
+        delimiter: "",
         amount: 5_000,
     };
     client.objects("repo", "c1", page).await.unwrap();
@@ -233,7 +234,10 @@ async fn a_store_gets_neither_our_key_nor_is_it_followed_elsewhere() {
     };
     assert!(!format!("{url:?} {client:?}").contains(SECRET));
     let etag = HeaderValue::from_static("\"e\"");
-    let stream = client.read_presigned(&bytes, &url, 3, Some(&etag)).await.unwrap();
+    let stream = client
+        .read_presigned(&bytes, &url, ByteSpan::from(3), Some(&etag))
+        .await
+        .unwrap();
     assert_eq!(stream.whole(100).await.unwrap(), "lo");
     let seen = &store.seen()[0];
     assert_eq!(seen.header("authorization"), None);
@@ -247,7 +251,10 @@ async fn a_store_gets_neither_our_key_nor_is_it_followed_elsewhere() {
     let Delivery::Elsewhere(url) = client.presign(&bytes).await.unwrap() else {
         panic!("a URL was given")
     };
-    let found = client.read_presigned(&bytes, &url, 0, None).await.unwrap_err();
+    let found = client
+        .read_presigned(&bytes, &url, ByteSpan::default(), None)
+        .await
+        .unwrap_err();
     assert!(matches!(found.kind, Kind::Redirected { .. }), "{found}");
     assert!(elsewhere.seen().is_empty());
 }
@@ -276,7 +283,10 @@ async fn a_name_that_leads_into_this_machine_is_not_read_where_lakefs_is_elsewhe
                 .parse()
                 .unwrap(),
         );
-        let found = client.read_presigned(&bytes, &url, 0, None).await.unwrap_err();
+        let found = client
+            .read_presigned(&bytes, &url, ByteSpan::default(), None)
+            .await
+            .unwrap_err();
         assert!(matches!(found.kind, Kind::RefusedAddress { .. }), "{host}: {found:?}");
         assert!(!format!("{found} {found:?}").contains(SECRET));
     }
@@ -324,7 +334,10 @@ async fn what_stands_before_a_store_and_repeats_the_url_is_not_quoted() {
     let Delivery::Elsewhere(url) = client.presign(&bytes).await.unwrap() else {
         panic!("no URL")
     };
-    let found = client.read_presigned(&bytes, &url, 0, None).await.unwrap_err();
+    let found = client
+        .read_presigned(&bytes, &url, ByteSpan::default(), None)
+        .await
+        .unwrap_err();
     assert!(!format!("{found} {found:?}").contains(SECRET), "{found:?}");
 }
 
@@ -346,7 +359,7 @@ async fn bytes_that_begin_elsewhere_than_asked_are_refused() {
     let server = Fake::serve(|_| typed(200, "text/plain", "hello")).await;
     let client = server.client();
     let found = client
-        .read(&client.object_bytes("repo", "c1", "k"), 3)
+        .read(&client.object_bytes("repo", "c1", "k"), ByteSpan::from(3))
         .await
         .unwrap_err();
     assert!(matches!(found.kind, Kind::BadAnswer { .. }), "{found}");

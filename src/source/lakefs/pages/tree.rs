@@ -54,7 +54,7 @@ pub(in super::super) async fn stream_tree(
     Ok(())
 }
 
-async fn exact(pages: &PagesOf, commit: &str, listed: ObjectStats) -> Result<ObjectStats, SourceError> {
+pub(super) async fn exact(pages: &PagesOf, commit: &str, listed: ObjectStats) -> Result<ObjectStats, SourceError> {
     let found = pages.exact(commit, &listed.path).await?;
     if found.physical_address == listed.physical_address {
         return Ok(found);

@@ -65,6 +65,30 @@ impl TableReader {
         Self::begin(table, Checksums::KnownGood, None)
     }
 
+    /// Begins at the first record whose key is not less than `wanted`; `None` where there is none. What is passed over
+    /// is not looked at, so this is for tables that were read through before.
+    pub(super) fn known_good_from(table: Table, wanted: &[u8]) -> Result<Option<Self>, TableError> {
+        let mut reader = Self::known_good(table)?;
+        if let Some(top_index) = &mut reader.top_index {
+            let Some(handle) = seek_handle(top_index, wanted)? else {
+                return Ok(None);
+            };
+            reader.index_end = in_order(handle, 0, TablePart::Index)?;
+            reader.index.load(reader.table.bytes(), handle, reader.checksums)?;
+        }
+        let Some(handle) = seek_handle(&mut reader.index, wanted)? else {
+            return Ok(None);
+        };
+        reader.data_end = in_order(handle, 0, TablePart::Data)?;
+        reader.block.load(reader.table.bytes(), handle, reader.checksums)?;
+        while reader.advance()? {
+            if reader.user_key() >= wanted {
+                return Ok(Some(reader));
+            }
+        }
+        Ok(None)
+    }
+
     fn begin(table: Table, checksums: Checksums, check: Option<(TableId, TableHasher)>) -> Result<Self, TableError> {
         let (handle, levels) = table.index();
         let mut first = Block::new(TablePart::Index);
@@ -278,6 +302,27 @@ fn next_handle(index: &mut Block) -> Result<Option<Handle>, TableError> {
         Some(handle) => Ok(Some(handle)),
         None => Err(index.fault(TableFault::Handle)),
     }
+}
+
+/// Steps to the handle of the first block that may hold a key that is not less than `wanted`: each stands under a key
+/// that none in its block is greater than.
+fn seek_handle(index: &mut Block, wanted: &[u8]) -> Result<Option<Handle>, TableError> {
+    let mut key = Vec::new();
+    while let Some(raw) = index.step()? {
+        if raw.shared > key.len() {
+            return Err(index.fault(TableFault::Record));
+        }
+        key.truncate(raw.shared);
+        key.extend_from_slice(index.bytes(raw.suffix));
+        let Some((user_key, _)) = key.split_last_chunk::<{ KEY_TRAILER.len() }>() else {
+            return Err(index.fault(TableFault::KeyTrailer));
+        };
+        if user_key >= wanted {
+            let handle = Handle::from_value(index.bytes(raw.value));
+            return handle.map(Some).ok_or_else(|| index.fault(TableFault::Handle));
+        }
+    }
+    Ok(None)
 }
 
 /// Checks that a block begins behind the last one of its level, and gives where it ends.

@@ -185,6 +185,11 @@ impl VerifiedTable {
     pub fn read(&self) -> Result<TableReader, TableError> {
         TableReader::known_good(self.table.clone())
     }
+
+    /// Begins at the first record whose key is not less than `key`; `None` where there is none.
+    pub fn read_from(&self, key: &[u8]) -> Result<Option<TableReader>, TableError> {
+        TableReader::known_good_from(self.table.clone(), key)
+    }
 }
 
 /// The last bytes of a table.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::error::{TableError, UnusableTable};
 use super::id::{MetaRangeId, RangeId, TableId};
 use super::metarange::MetaRange;
+use super::recent::Recent;
 use super::table::{Table, VerifiedTable};
 use crate::disk_cache::{DiskCache, DiskCacheConfig};
 use crate::source::SourceError;
@@ -23,6 +24,12 @@ pub trait TableFetch: Send + Sync {
 /// Tables on the local disk, by their ids.
 #[derive(Debug)]
 pub struct TableCache(DiskCache);
+
+/// So many metaranges are kept in memory for who looks into a tree here and there: those of a few commits.
+const RECENT_METARANGES: usize = 4;
+
+/// So many ranges are. One has 50,000 entries and takes some MiB; 20 at most.
+const RECENT_RANGES: usize = 16;
 
 /// What the names of cached tables begin with; the id follows.
 const CACHED: &str = "lakefs-";
@@ -67,6 +74,8 @@ pub struct Tables {
 struct Shared {
     fetch: Arc<dyn TableFetch>,
     cache: Option<TableCache>,
+    recent_metaranges: Recent<MetaRangeId, Arc<MetaRange>>,
+    recent_ranges: Recent<RangeId, VerifiedTable>,
     fetched: AtomicU64,
     fetched_bytes: AtomicU64,
     cached: AtomicU64,
@@ -81,6 +90,8 @@ impl Tables {
             shared: Arc::new(Shared {
                 fetch,
                 cache,
+                recent_metaranges: Recent::new(RECENT_METARANGES),
+                recent_ranges: Recent::new(RECENT_RANGES),
                 fetched: AtomicU64::new(0),
                 fetched_bytes: AtomicU64::new(0),
                 cached: AtomicU64::new(0),
@@ -108,6 +119,17 @@ impl Tables {
         let table = self.load(id).await?;
         let read = move || table.read().and_then(|reader| MetaRange::collect(reader, id));
         Ok(blocking(read).await?.map_err(unusable(id))?)
+    }
+
+    /// Gives a metarange that is looked into again and again.
+    pub async fn recent_metarange(&self, id: MetaRangeId) -> Result<Arc<MetaRange>, SourceError> {
+        let load = async { Ok(Arc::new(self.metarange(id).await?)) };
+        self.shared.recent_metaranges.get(id, load).await
+    }
+
+    /// Gives a range that is looked into again and again.
+    pub(super) async fn recent_range(&self, id: RangeId) -> Result<VerifiedTable, SourceError> {
+        self.shared.recent_ranges.get(id, self.load(id)).await
     }
 
     /// Reads a table, from the cache where it is there, and all of it once, so that no record of a damaged table is

@@ -3,6 +3,7 @@
 mod cached;
 mod changed;
 mod damaged;
+mod folders;
 mod mutations;
 mod read_whole;
 mod recorded;
