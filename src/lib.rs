@@ -19,6 +19,7 @@ pub mod limits;
 pub mod spool;
 pub mod disk_cache;
 pub mod network;
+pub mod files;
 pub mod source;
 pub mod store;
 pub mod ledger;

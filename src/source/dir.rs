@@ -11,7 +11,6 @@ mod links;
 mod listing;
 mod scan;
 mod spool;
-mod stat;
 mod walk;
 
 use std::num::NonZeroUsize;
@@ -24,10 +23,10 @@ use async_trait::async_trait;
 use rustix::fs::FileType;
 
 use self::scan::Scan;
-use self::stat::{FileStat, Identity};
 use super::{
     Body, EntryStream, Filter, Item, SkipOrError, Source, SourceError, SourceName, Stream, SymlinkPolicy, channel,
 };
+use crate::files::{FileStat, Identity};
 use crate::model::{Change, CommitId, Entry, RelPath};
 
 /// How many files are read at once for each core: reading waits for a disk or a file server.

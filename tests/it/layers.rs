@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// The rooms in the order in which data goes through them; each may use those above it alone.
-const ROOMS: [&str; 24] = [
+const ROOMS: [&str; 25] = [
     "model",
     "causes",
     "progress",
@@ -18,6 +18,7 @@ const ROOMS: [&str; 24] = [
     "spool",
     "disk_cache",
     "network",
+    "files",
     "source",
     "store",
     "ledger",

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::links::{self, Target};
 use super::scan;
-use super::stat::{FileStat, Identity};
+use crate::files::{self, FileStat, Identity};
 use crate::model::Entry;
 use crate::source::{Body, SourceError, SymlinkPolicy};
 
@@ -46,7 +46,7 @@ pub(super) fn open(
         .and_then(|file| Ok((FileStat::of(&file)?, file)));
     let (before, file) = match opened {
         Ok(opened) => opened,
-        Err(error) if links::is_gone(&error) => return Err(SourceError::Changed { path: entry.path }),
+        Err(error) if files::is_gone(&error) => return Err(SourceError::Changed { path: entry.path }),
         Err(error) => return Err(fault("cannot be opened", root, &entry, error)),
     };
     if before.kind() != FileType::RegularFile || before.size != entry.size {
@@ -78,8 +78,8 @@ fn open_below(
     } else {
         path
     };
-    let (parent, name) = links::split(path);
-    links::open_file(links::descend(folder, parent)?, name)
+    let (parent, name) = files::split(path);
+    files::open_file(files::descend(folder, parent)?, name)
 }
 
 impl OpenFile {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::stat::{FileStat, Stamp};
+use crate::files::{FileStat, Stamp};
 use crate::model::RelPath;
 
 const MAGIC: &[u8] = b"lakesync stat cache\n";

@@ -9,10 +9,9 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use rustix::fs::FileType;
 
 use super::cache::Known;
-use super::links;
 use super::listing::Tree;
-use super::stat::FileStat;
 use super::walk::FileStep;
+use crate::files::{self, FileStat};
 use crate::model::RelPath;
 use crate::source::SourceError;
 
@@ -57,8 +56,8 @@ pub(super) fn examine(tree: &Tree, step: FileStep, known: Option<Known>) -> Resu
     let (folder, name) = match &step.target {
         None => (&step.folder.fd, &step.path.as_bytes()[step.name_at..]),
         Some(target) => {
-            let (parent, name) = links::split(target);
-            match links::descend(tree.root.as_fd(), parent) {
+            let (parent, name) = files::split(target);
+            match files::descend(tree.root.as_fd(), parent) {
                 Ok(folder) => opened_target = folder,
                 Err(error) => return failed(tree, step.path, "cannot be followed", error),
             }
@@ -82,7 +81,7 @@ pub(super) fn examine(tree: &Tree, step: FileStep, known: Option<Known>) -> Resu
     }
     for _ in 0..=MORE_TRIES {
         // Opened anew each time: most programs change a file by putting another in its place.
-        let outcome = links::open_file(folder, name).and_then(|mut file| {
+        let outcome = files::open_file(folder, name).and_then(|mut file| {
             let before = FileStat::of(&file)?;
             Ok((before, file_digest(tree, &mut file, &before)?))
         });

@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::links::{self, Target};
-use super::stat::{FileStat, Identity};
+use crate::files::{self, FileStat, Identity};
 use crate::model::{NoticeKind, RelPath};
 use crate::source::{Filter, SourceError, SymlinkPolicy};
 
@@ -203,9 +203,9 @@ impl Request {
     /// Reads the folder. An error is one that ends the scan.
     pub(super) fn run(self) -> Result<Listed, SourceError> {
         let opened = match &self.place {
-            Place::Root => links::open_folder(&self.tree.root, b"."),
-            Place::In(parent, name) => links::open_folder(&parent.fd, name),
-            Place::Linked => links::descend(self.tree.root.as_fd(), &self.real),
+            Place::Root => files::open_folder(&self.tree.root, b"."),
+            Place::In(parent, name) => files::open_folder(&parent.fd, name),
+            Place::Linked => files::descend(self.tree.root.as_fd(), &self.real),
         };
         let folder = match opened.and_then(|fd| Folder::new(&self.tree, fd)) {
             Ok(folder) => folder,
@@ -289,7 +289,7 @@ impl Request {
                 match links::follow(self.tree.root.as_fd(), &self.tree.path, &self.real, name) {
                     Ok(target) => self.linked(target, &file, listing)?,
                     // Whatever it lay below moved while it was followed.
-                    Err(error) if links::is_gone(&error) => wants_file().then_some(Kind::Left(NoticeKind::Symlink)),
+                    Err(error) if files::is_gone(&error) => wants_file().then_some(Kind::Left(NoticeKind::Symlink)),
                     Err(error) => Some(self.failed("cannot be followed", path, error, listing)?),
                 }
             }

@@ -14,8 +14,8 @@ use super::cache::{Known, StatCache};
 use super::hash::{self, Hashed};
 use super::listing::Tree;
 use super::spool::{Spool, SpoolWriter, Spooled};
-use super::stat::{FileStat, Identity, Stamp};
 use super::walk::{FileStep, Step, Walk};
+use crate::files::{self, FileStat, Identity, Stamp};
 use crate::model::{CommitId, Notice, NoticeKind, RelPath};
 use crate::source::{SkipOrError, SourceError, SymlinkPolicy};
 
@@ -52,7 +52,7 @@ pub(super) fn open_root(path: &Path, identity: Identity) -> Result<std::os::fd::
     match opened {
         Ok((stat, fd)) if stat.identity() == identity => Ok(fd),
         Ok(_) => Err(changed()),
-        Err(error) if super::links::is_gone(&error) => Err(changed()),
+        Err(error) if files::is_gone(&error) => Err(changed()),
         Err(source) => Err(SourceError::Io {
             action: "cannot be opened",
             path: path.to_owned(),

@@ -1,12 +1,12 @@
 //! Tests that need to look inside: the stat cache is given forged hashes, to see whether they are believed.
 
+use crate::files::Stamp;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime};
 
 use super::cache::StatCache;
 use super::listing::{Listed, Place, Request, Tree};
-use super::stat::Stamp;
 use super::*;
 
 const FORGED: [u8; 32] = [7; 32];

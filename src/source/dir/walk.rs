@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::links;
 use super::listing::{Child, Folder, Kind, Listed, Listing, Place, Request, Tree};
-use super::stat::Identity;
+use crate::files::{self, Identity};
 use crate::model::{Notice, RelPath};
 use crate::source::SourceError;
 
@@ -268,7 +267,7 @@ impl Walk {
         self.path.truncate(frame.path_length);
         if frame.folder.is_none() {
             let below = left.and_then(|left| left.folder);
-            let above = below.and_then(|below| links::open_folder(&below.fd, b"..").ok());
+            let above = below.and_then(|below| files::open_folder(&below.fd, b"..").ok());
             // One that is another folder by now (the lower one was moved, or was reached by a link) is
             // looked for by its path, once it is needed.
             let above = above.and_then(|fd| Folder::new(&self.tree, fd).ok());
@@ -283,7 +282,7 @@ impl Walk {
         if let Some(folder) = &frame.folder {
             return Ok(Arc::clone(folder));
         }
-        let fd = links::descend(self.tree.root.as_fd(), &frame.real(&self.path));
+        let fd = files::descend(self.tree.root.as_fd(), &frame.real(&self.path));
         let folder = fd
             .and_then(|fd| Folder::new(&self.tree, fd))
             .map_err(|error| format!("its folder cannot be opened: {error}"))?;

@@ -8,15 +8,17 @@ use serde::{Deserialize, Serialize};
 
 /// A point in time as file systems keep it: whole seconds since 1970, and nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Stamp {
-    pub(super) seconds: i64,
-    pub(super) nanoseconds: u32,
+pub struct Stamp {
+    /// The whole seconds.
+    pub seconds: i64,
+    /// What is beyond them.
+    pub nanoseconds: u32,
 }
 
 impl Stamp {
     /// This machine's clock. A clock before 1970 counts as 1970, which makes every file look too new to
     /// be trusted.
-    pub(super) fn now() -> Self {
+    pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         since.map_or(
             Self {
@@ -31,7 +33,7 @@ impl Stamp {
     }
 
     /// Whether this lies more than `seconds` before `other`.
-    pub(super) fn is_older_than(self, other: Self, seconds: i64) -> bool {
+    pub fn is_older_than(self, other: Self, seconds: i64) -> bool {
         let limit = Self {
             seconds: other.seconds.saturating_sub(seconds),
             ..other
@@ -41,38 +43,45 @@ impl Stamp {
 }
 
 /// Which file or folder it is, whatever its name.
-pub(super) type Identity = (u64, u64);
+pub type Identity = (u64, u64);
 
 /// What changes whenever a file's bytes do, save within one tick of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileStat {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    pub(super) size: u64,
-    pub(super) modified: Stamp,
+pub struct FileStat {
+    /// The file system.
+    pub device: u64,
+    /// Which of its files.
+    pub inode: u64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its bytes were last changed, as far as nobody said otherwise.
+    pub modified: Stamp,
     /// When the inode was last changed. No program can set it, so an edit that puts the old time of
     /// modification back still shows here.
-    pub(super) changed: Stamp,
-    pub(super) mode: u32,
+    pub changed: Stamp,
+    /// Its kind and its permission bits.
+    pub mode: u32,
 }
 
 impl FileStat {
     /// Asks about an open file.
-    pub(super) fn of(file: impl AsFd) -> std::io::Result<Self> {
+    pub fn of(file: impl AsFd) -> std::io::Result<Self> {
         Ok(Self::from_raw(&rustix::fs::fstat(file)?))
     }
 
     /// Asks about a name in a folder, without following a link.
-    pub(super) fn at(folder: impl AsFd, name: &[u8]) -> std::io::Result<Self> {
+    pub fn at(folder: impl AsFd, name: &[u8]) -> std::io::Result<Self> {
         let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(Self::from_raw(&stat))
     }
 
-    pub(super) fn identity(&self) -> Identity {
+    /// Which file or folder it is.
+    pub fn identity(&self) -> Identity {
         (self.device, self.inode)
     }
 
-    pub(super) fn kind(&self) -> FileType {
+    /// Whether it is a file, a folder, a link or something else.
+    pub fn kind(&self) -> FileType {
         FileType::from_raw_mode(self.mode)
     }
 
