@@ -28,6 +28,7 @@ pub mod transfer;
 pub mod status;
 pub mod export;
 pub mod watch;
+pub mod checkout;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod cli;
