@@ -7,6 +7,7 @@
 
 mod error;
 mod folder;
+mod index;
 mod look;
 mod names;
 mod state;
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use self::folder::{Folder, UNFINISHED};
+use self::index::Index;
 use self::look::{Decision, Target};
 use self::names::{Clashes, unfit};
 use self::state::{Record, State};
@@ -35,9 +37,6 @@ const BATCH: usize = 4096;
 
 /// So many local changes are named.
 const NAMED: usize = 20;
-
-/// The file by which lakectl knows a folder.
-const LAKECTL_INDEX: &[u8] = b".lakefs_ref.yaml";
 
 /// Where to, and what may be lost there.
 #[derive(Clone, Debug)]
@@ -52,6 +51,8 @@ pub struct CheckoutConfig {
     pub delete: bool,
     /// How many files are written at once.
     pub parallelism: NonZeroUsize,
+    /// Under which URI lakectl knows the branch, where it is one of lakeFS: the folder then has its index file.
+    pub lakectl_uri: Option<String>,
 }
 
 /// What a run did.
@@ -79,6 +80,9 @@ pub struct Checkout {
 struct Shared {
     folder: Folder,
     state: Mutex<State>,
+    lakectl_uri: Option<String>,
+    /// Whether lakectl filled the folder and no checkout of ours did: then lakectl's own rule tells what is unchanged.
+    is_lakectls: bool,
 }
 
 impl Shared {
@@ -132,13 +136,29 @@ impl Checkout {
                 wanted: source.name().to_owned(),
             });
         }
+        let index = match &config.lakectl_uri {
+            Some(_) => folder.read_index()?,
+            None => None,
+        };
+        if let (Some(index), Some(uri)) = (&index, &config.lakectl_uri)
+            && !index.is_of(uri)
+            && !config.force
+        {
+            return Err(CheckoutError::OtherSource {
+                path: folder.path().to_owned(),
+                holds: index.src.clone(),
+                wanted: uri.clone(),
+            });
+        }
         Ok(Self {
             source,
-            config,
             shared: Arc::new(Shared {
+                is_lakectls: index.is_some() && state.records.is_empty(),
+                lakectl_uri: config.lakectl_uri.clone(),
                 folder,
                 state: Mutex::new(state),
             }),
+            config,
         })
     }
 
@@ -166,8 +186,9 @@ impl Checkout {
         let name = self.source.name().to_owned();
         let (known, gone) = (std::mem::take(&mut plan.known), std::mem::take(&mut plan.gone));
         plan.report.deleted = gone.len() as u64;
+        let to = at.clone();
         self.blocking(move |shared| {
-            shared.begin(&name)?;
+            shared.begin(&name, &to)?;
             for (path, record) in known {
                 shared.done(path, Some(record))?;
             }
@@ -245,7 +266,7 @@ impl Checkout {
             }
         };
         let (_, name) = split(path.as_bytes());
-        let why = match unfit(path, &[LAKECTL_INDEX]) {
+        let why = match unfit(path, &[index::NAME.as_bytes()]) {
             None if name.starts_with(UNFINISHED) => Some(Hidden::Reserved),
             why => why,
         };
@@ -274,7 +295,7 @@ impl Checkout {
     /// Decides on a batch of paths, and gives the empty batch back.
     async fn decide(&self, mut batch: Vec<Target>, plan: &mut Plan) -> Result<Vec<Target>, CheckoutError> {
         let decided = self.blocking(move |shared| {
-            let decisions = look::decide_all(&shared.folder, &shared.state(), &batch);
+            let decisions = look::decide_all(&shared.folder, &shared.state(), &batch, shared.is_lakectls);
             decisions
                 .map(|decisions| (decisions, batch))
                 .map_err(|source| CheckoutError::Io {
@@ -325,7 +346,7 @@ impl Shared {
         if delete {
             let mut found = |path: RelPath| {
                 let is_ours = seen.contains(&path) || state.records.contains_key(&path);
-                if !is_ours && path.as_bytes() != LAKECTL_INDEX {
+                if !is_ours && path.as_bytes() != index::NAME.as_bytes() {
                     gone.push(path);
                 }
             };
@@ -339,8 +360,17 @@ impl Shared {
         Ok((gone, lost))
     }
 
-    fn begin(&self, source: &str) -> Result<(), CheckoutError> {
-        self.state().begin(source).map_err(|error| self.noted(error))
+    fn begin(&self, source: &str, to: &CommitId) -> Result<(), CheckoutError> {
+        self.state().begin(source).map_err(|error| self.noted(error))?;
+        self.write_index(to, false)
+    }
+
+    /// Says to lakectl what the folder holds.
+    fn write_index(&self, commit: &CommitId, is_done: bool) -> Result<(), CheckoutError> {
+        match &self.lakectl_uri {
+            Some(uri) => self.folder.write_index(&Index::new(uri, commit.as_str(), is_done)),
+            None => Ok(()),
+        }
     }
 
     fn done(&self, path: RelPath, record: Option<Record>) -> Result<(), CheckoutError> {
@@ -360,6 +390,7 @@ impl Shared {
             path: self.folder.path().to_owned(),
             source,
         })?;
+        self.write_index(commit, true)?;
         self.state().finish(commit).map_err(|error| self.noted(error))
     }
 

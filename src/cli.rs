@@ -8,6 +8,7 @@
 //! Nothing but `main` knows this room, and only this room prints, reads the environment or knows clap.
 
 mod args;
+mod checkout;
 mod client;
 mod completions;
 mod config;
@@ -161,6 +162,7 @@ impl Invocation {
             CommandArgs::Verify(args) => verify::cmd_verify(&ui, &args, &world, &signals).await,
             CommandArgs::Doctor(args) => doctor::cmd_doctor(&ui, &args, &world, &signals).await,
             CommandArgs::Ls(args) => ls::cmd_ls(&ui, &args, &world, &signals).await,
+            CommandArgs::Checkout(args) => Box::pin(checkout::cmd_checkout(&ui, &args, &world, &signals)).await,
             CommandArgs::Ledger(args) => match args.action {
                 LedgerAction::Dump(args) => ledger::cmd_ledger_dump(&ui, &args, &world, &signals).await,
                 LedgerAction::Rebuild(args) => ledger::cmd_ledger_rebuild(&ui, &args, &world, &signals).await,

@@ -2,7 +2,7 @@
 //! out of it.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Timespec,
 use rustix::io::Errno;
 
 use super::error::CheckoutError;
+use super::index::{self, Index};
 use crate::files::{self, FileStat};
 use crate::model::RelPath;
 
@@ -81,6 +82,42 @@ impl Folder {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Reads lakectl's index, where the folder has one.
+    pub(super) fn read_index(&self) -> Result<Option<Index>, CheckoutError> {
+        let path = self.path.join(index::NAME);
+        let mut text = String::new();
+        let read = files::open_file(&self.handle, index::NAME.as_bytes())
+            .and_then(|mut file| file.read_to_string(&mut text))
+            .and_then(|_| Index::read(&text));
+        match read {
+            Ok(index) => Ok(Some(index)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(CheckoutError::Io {
+                action: "cannot be read; mend it, or delete it",
+                path,
+                source,
+            }),
+        }
+    }
+
+    /// Writes lakectl's index.
+    pub(super) fn write_index(&self, index: &Index) -> Result<(), CheckoutError> {
+        let path = RelPath::new(index::NAME).expect("it is a name");
+        let write = || {
+            let mut unfinished = self.begin(&path, false)?;
+            unfinished.file.write_all(index.text().as_bytes())?;
+            unfinished.finish(&path, None)
+        };
+        match write() {
+            Ok(_) => Ok(()),
+            Err(source) => Err(CheckoutError::Io {
+                action: "cannot be written",
+                path: self.shown(&path),
+                source,
+            }),
+        }
     }
 
     /// The path of something in it, for messages.

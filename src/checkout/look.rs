@@ -11,6 +11,9 @@ use super::state::{Record, State};
 use crate::files::FileStat;
 use crate::model::{ContentHasher, ContentIds, Entry, RelPath};
 
+/// What lakectl keeps the time of a file under, in whole seconds since 1970.
+const CLIENT_MTIME: &str = "::lakefs::client-mtime";
+
 /// What the branch has at a path.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
@@ -74,15 +77,20 @@ pub(super) enum Decision {
 }
 
 /// Decides on some paths of the branch, all cores at once.
-pub(super) fn decide_all(folder: &Folder, state: &State, targets: &[Target]) -> io::Result<Vec<Decision>> {
+pub(super) fn decide_all(
+    folder: &Folder,
+    state: &State,
+    targets: &[Target],
+    is_lakectls: bool,
+) -> io::Result<Vec<Decision>> {
     targets
         .par_iter()
         .with_min_len(16)
-        .map(|target| decide(folder, state, target))
+        .map(|target| decide(folder, state, target, is_lakectls))
         .collect()
 }
 
-fn decide(folder: &Folder, state: &State, target: &Target) -> io::Result<Decision> {
+fn decide(folder: &Folder, state: &State, target: &Target, is_lakectls: bool) -> io::Result<Decision> {
     let path = target.path();
     let lose = |path: &RelPath, kind| {
         let path = path.clone();
@@ -117,6 +125,7 @@ fn decide(folder: &Folder, state: &State, target: &Target) -> io::Result<Decisio
         Some(record) if record.stat == stat => Ok(Decision::Write),
         record => {
             let (blake3, is_target) = compare(folder, target, &stat)?;
+            let is_target = is_target || (is_lakectls && is_as_lakectl_left_it(target, &stat));
             let found = Record {
                 content: target.content(),
                 blake3,
@@ -153,6 +162,23 @@ fn compare(folder: &Folder, target: &Target, stat: &FileStat) -> io::Result<([u8
     let is_link = stat.kind() == FileType::Symlink;
     let is_alike = is_link == matches!(target, Target::Link(..)) && stat.size == target.size();
     Ok((blake3, tells_bytes && is_alike && hasher.finish().is_some()))
+}
+
+/// Whether lakectl takes a file for unchanged: by its length, and by the whole seconds of its time.
+fn is_as_lakectl_left_it(target: &Target, stat: &FileStat) -> bool {
+    let Target::File(entry) = target else { return false };
+    stat.kind() == FileType::RegularFile
+        && stat.size == entry.size
+        && mtime(entry).is_some_and(|seconds| seconds == stat.modified.seconds)
+}
+
+/// When a file was last changed, as its maker says.
+pub(super) fn mtime(entry: &Entry) -> Option<i64> {
+    let attributes = &entry.attributes;
+    let client = attributes.metadata.get(CLIENT_MTIME);
+    client
+        .and_then(|seconds| seconds.parse().ok())
+        .or(attributes.mtime_unix)
 }
 
 /// Decides on a path that a checkout wrote and the branch has no more: whether it can go, or what would be lost.

@@ -55,6 +55,7 @@ impl World {
             force: false,
             delete: false,
             parallelism: NonZeroUsize::new(4).unwrap(),
+            lakectl_uri: None,
         }
     }
 
@@ -419,4 +420,60 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test]
+async fn lakectl_knows_the_folder_and_what_lakectl_filled_is_taken_over() {
+    let world = World::new();
+    let world = World {
+        source: world.source.with_content(ContentKind::Address),
+        ..world
+    };
+    let file = |text: &str, metadata: Vec<(&str, &str)>| MemoryFile {
+        attributes: Attributes {
+            mtime_unix: Some(1_700_000_000),
+            metadata: metadata
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+            ..Attributes::default()
+        },
+        ..MemoryFile::new(text.to_owned())
+    };
+    let path = |text: &str| RelPath::new(text).unwrap();
+    let client = ("::lakefs::client-mtime", "1600000000");
+    let head = world.source.commit(MemoryTree::from([
+        (path("a"), file("1", vec![])),
+        (path("b"), file("2", vec![client])),
+        (path("changed"), file("3", vec![])),
+    ]));
+    for (name, text, seconds) in [
+        ("a", "1", 1_700_000_000),
+        ("b", "2", 1_600_000_000),
+        ("changed", "X", 5),
+    ] {
+        world.write(name, text);
+        let file = std::fs::File::options().write(true).open(world.path(name)).unwrap();
+        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        file.set_modified(time).unwrap();
+    }
+    world.write(
+        ".lakefs_ref.yaml",
+        "src: lakefs://repo/main/\nat_head: old\nactive_operation: \"\"\n",
+    );
+    let of = |uri: &'static str| move |config: &mut CheckoutConfig| config.lakectl_uri = Some(uri.to_owned());
+    let error = world.run_with(of("lakefs://repo/other")).await.unwrap_err();
+    assert!(error.to_string().contains("lakefs://repo/main/"), "{error}");
+    let found = changes(world.run_with(of("lakefs://repo/main")).await);
+    assert_eq!(found, [("changed".to_owned(), LocalChangeKind::Untracked)]);
+    std::fs::remove_file(world.path("changed")).unwrap();
+    let report = world.run_with(of("lakefs://repo/main")).await.unwrap();
+    assert_eq!((report.written, report.kept), (1, 2));
+    let index = std::fs::read_to_string(world.path(".lakefs_ref.yaml")).unwrap();
+    assert_eq!(
+        index,
+        format!("src: \"lakefs://repo/main\"\nat_head: \"{head}\"\nactive_operation: \"\"\n")
+    );
+    let mtime = |name| std::fs::metadata(world.path(name)).unwrap().mtime();
+    assert_eq!((mtime("changed"), mtime("b")), (1_700_000_000, 1_600_000_000));
 }

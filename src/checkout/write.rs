@@ -8,14 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::CheckoutError;
 use super::folder::Standing;
-use super::look::Target;
+use super::look::{Target, mtime};
 use super::state::Record;
 use super::{Checkout, Shared};
 use crate::model::{CommitId, ContentHasher, ContentId, Entry, RelPath};
 use crate::source::{Body, SourceError};
-
-/// What lakectl keeps the time of a file under, in whole seconds since 1970.
-const CLIENT_MTIME: &str = "::lakefs::client-mtime";
 
 /// Writes all of it, and gives how many bytes those were.
 pub(super) async fn write_all(
@@ -75,23 +72,13 @@ async fn write_file(
             let writing = Writing {
                 shared,
                 is_executable: entry.attributes.mode.is_some_and(|mode| mode & 0o111 != 0),
-                mtime_unix: mtime(&entry, committed),
+                mtime_unix: mtime(&entry).or(committed),
                 entry: &entry,
             };
             let record = writing.run(body, &runtime)?;
             shared.done(entry.path.clone(), Some(record))
         })
         .await
-}
-
-/// When a file was last changed: as its maker says, else when it was committed.
-fn mtime(entry: &Entry, committed: Option<i64>) -> Option<i64> {
-    let attributes = &entry.attributes;
-    let client = attributes
-        .metadata
-        .get(CLIENT_MTIME)
-        .and_then(|seconds| seconds.parse().ok());
-    client.or(attributes.mtime_unix).or(committed)
 }
 
 impl Shared {

@@ -56,6 +56,7 @@ pub enum CommandArgs {
     Wait(Box<WaitArgs>),
     Verify(VerifyArgs),
     Ls(LsArgs),
+    Checkout(Box<CheckoutArgs>),
     Doctor(DoctorArgs),
     Ledger(LedgerArgs),
     Config(Box<ConfigArgs>),
@@ -276,6 +277,45 @@ pub struct VerifyArgs {
 pub struct LsArgs {
     #[command(flatten)]
     pub source: SourceArgs,
+    #[command(flatten)]
+    pub select: SelectArgs,
+    #[command(flatten)]
+    pub lakefs: LakeFsArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+}
+
+/// Make a folder hold the head of a branch, once or continuously
+///
+/// Only files that differ are written, each beside its place and renamed. A file that was changed in the folder is not
+/// overwritten, and nothing is written then, unless --force is given. An interrupted checkout is gone on with by the
+/// next one. For a lakeFS branch the folder is one that `lakectl local` understands.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  lakesync checkout lakefs://repo/main/tables/ tables
+  lakesync checkout git:/srv/data.git --branch main /srv/www --follow")]
+pub struct CheckoutArgs {
+    /// Read SOURCE, as for `lakesync export`
+    #[arg(value_name = "SOURCE")]
+    pub source: std::ffi::OsString,
+    /// Fill the folder DIR; it is made where it is missing
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Go on: check out each new head as it comes, until stopped
+    #[arg(long)]
+    pub follow: bool,
+    /// Overwrite and remove files that were changed in the folder, or are in the way
+    #[arg(long)]
+    pub force: bool,
+    /// Remove files that no checkout wrote, too
+    #[arg(long)]
+    pub delete: bool,
+    /// Write N files at once
+    #[arg(long, value_name = "N", default_value = "32")]
+    pub concurrency: usize,
+    #[command(flatten)]
+    pub interval: IntervalArgs,
     #[command(flatten)]
     pub select: SelectArgs,
     #[command(flatten)]

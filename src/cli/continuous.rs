@@ -149,7 +149,13 @@ impl Shared<'_> {
         check_branch(&opened).await?;
         let ui = self.ui.clone();
         let warn = Arc::new(move |text: &str| ui.warn(text));
-        let watching = follow(&opened, &job, &args.continuous, Wakes::from(&self.wake), warn)?;
+        let watching = follow(
+            &opened,
+            &job.source,
+            &args.continuous.interval,
+            Wakes::from(&self.wake),
+            warn,
+        )?;
         let reopen = reopen(&job);
         let source = opened.source();
         let progress = Arc::clone(&self.reporter);

@@ -8,6 +8,7 @@ use super::layers::LayerError;
 use super::logs::FilterTextError;
 use super::place::PlaceError;
 use super::wait::WaitError;
+use crate::checkout::CheckoutError;
 use crate::export::ExportError;
 use crate::ledger::LedgerError;
 use crate::plan::{HeaderRuleError, LastRuleError};
@@ -47,6 +48,9 @@ pub enum CliError {
     /// A run.
     #[error(transparent)]
     Export(Box<ExportError>),
+    /// A checkout.
+    #[error(transparent)]
+    Checkout(Box<CheckoutError>),
     /// A status file.
     #[error(transparent)]
     Status(Box<StatusError>),
@@ -125,6 +129,15 @@ impl From<ExportError> for CliError {
     }
 }
 
+impl From<CheckoutError> for CliError {
+    fn from(error: CheckoutError) -> Self {
+        match error {
+            CheckoutError::Source(error) => error.into(),
+            error => Self::Checkout(Box::new(error)),
+        }
+    }
+}
+
 impl From<StatusError> for CliError {
     fn from(error: StatusError) -> Self {
         match error {
@@ -161,6 +174,7 @@ impl CliError {
             | Self::Log(_)
             | Self::Watch(_)
             | Self::Client(_)
+            | Self::Checkout(_)
             | Self::Wait(_)
             | Self::NoSuchPage { .. }
             | Self::Write { .. }

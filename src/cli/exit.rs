@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::error::CliError;
 use super::place::PlaceError;
 use super::wait::WaitError;
+use crate::checkout::CheckoutError;
 use crate::export::{ExportError, Outcome, Refusal, Report};
 use crate::ledger::LedgerError;
 use crate::plan::PlanError;
@@ -96,6 +97,7 @@ impl From<&CliError> for Exit {
             CliError::Store(error) => error.into(),
             CliError::Ledger(error) => error.into(),
             CliError::Status(error) => error.as_ref().into(),
+            CliError::Checkout(error) => error.as_ref().into(),
             CliError::Export(error) => error.as_ref().into(),
             CliError::Write { .. } | CliError::Runtime(_) | CliError::Watch(_) => Self::Failed,
             CliError::Closed => Self::Done,
@@ -136,6 +138,21 @@ impl From<&PlaceError> for Exit {
             | PlaceError::NoRepositoryHere { .. }
             | PlaceError::BranchOfDirectory { .. } => Self::Usage,
             PlaceError::Source(error) => error.into(),
+        }
+    }
+}
+
+impl From<&CheckoutError> for Exit {
+    fn from(error: &CheckoutError) -> Self {
+        match error {
+            CheckoutError::NotADirectory { .. } => Self::Usage,
+            CheckoutError::OtherSource { .. } | CheckoutError::LocalChanges { .. } => Self::Refused,
+            CheckoutError::Busy { .. } => Self::Busy,
+            CheckoutError::Io { .. }
+            | CheckoutError::Unreadable { .. }
+            | CheckoutError::OtherBytes { .. }
+            | CheckoutError::Stopped => Self::Failed,
+            CheckoutError::Source(error) => error.into(),
         }
     }
 }

@@ -68,6 +68,9 @@ pub enum JobError {
         /// The flag.
         flag: &'static str,
     },
+    /// Nowhere to remember what was written.
+    #[error("no folder for what must be remembered: neither XDG_STATE_HOME nor HOME is set; set one of them")]
+    NoStateFolder,
     /// A source that this build cannot read.
     #[error("this lakesync was built without Git; build it with the feature `git`, or write dir:PATH")]
     NoGit,

@@ -11,7 +11,7 @@ use super::ui::Ui;
 #[cfg(feature = "git")]
 use crate::source::git::GitSource;
 use crate::source::lakefs::{LakeFsSource, OriginRead};
-use crate::source::{DirConfig, DirSource, SkipOrError, Source, SourceError, SymlinkPolicy};
+use crate::source::{Browse, DirConfig, DirSource, SkipOrError, Source, SourceError, SymlinkPolicy};
 
 /// A source that was opened, by its kind: who follows a branch must know more of it than who reads one.
 #[derive(Clone)]
@@ -33,6 +33,24 @@ impl Opened {
             Self::Git(source) => Arc::new(source),
             Self::Directory(source) => source,
             Self::LakeFs(source) => Arc::new(source),
+        }
+    }
+
+    /// What looks into it folder by folder.
+    pub fn browse(self) -> Arc<dyn Browse> {
+        match self {
+            #[cfg(feature = "git")]
+            Self::Git(source) => Arc::new(source),
+            Self::Directory(source) => source,
+            Self::LakeFs(source) => Arc::new(source),
+        }
+    }
+
+    /// How lakectl calls it, where it is of lakeFS.
+    pub fn lakectl_uri(&self) -> Option<String> {
+        match self {
+            Self::LakeFs(source) => Some(source.uri()),
+            _ => None,
         }
     }
 

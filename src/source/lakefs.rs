@@ -153,6 +153,15 @@ impl LakeFsSource {
         })
     }
 
+    /// The branch and the part of its tree, as lakectl and we write it: `lakefs://repo/main/part/`.
+    pub fn uri(&self) -> String {
+        let inner = &self.inner;
+        format!(
+            "lakefs://{}/{}/{}",
+            inner.repository, inner.reference, inner.selection.prefix
+        )
+    }
+
     /// The client, for its counts.
     pub fn client(&self) -> &LakeFsClient {
         &self.inner.client

@@ -7,6 +7,8 @@
 
 mod audit;
 mod browse;
+#[cfg(feature = "git")]
+mod checkout;
 mod cli;
 #[cfg(feature = "git")]
 mod continuous;

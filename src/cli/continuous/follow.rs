@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cli::error::CliError;
-use crate::cli::flags::ContinuousArgs;
-use crate::cli::job::ExportJob;
+use crate::cli::flags::IntervalArgs;
+use crate::cli::job::SourceJob;
 use crate::cli::opened::Opened;
 use crate::cli::place::Place;
 use crate::wake::Wakes;
@@ -25,8 +25,8 @@ pub type Watching = Box<dyn Any + Send + Sync>;
 /// Starts to follow a source.
 pub fn follow(
     opened: &Opened,
-    job: &ExportJob,
-    args: &ContinuousArgs,
+    job: &SourceJob,
+    interval: &IntervalArgs,
     wakes: Wakes,
     warn: Warn,
 ) -> Result<Watching, CliError> {
@@ -37,28 +37,28 @@ pub fn follow(
             let config = GitWatchConfig {
                 git_dir,
                 common_dir,
-                poll_interval: args.interval.poll_interval,
+                poll_interval: interval.poll_interval,
             };
             Box::new(GitWatch::start(&config, wakes, warn)?)
         }
         Opened::Directory(_) => {
-            let path = match &job.source.place {
+            let path = match &job.place {
                 Place::Directory(path) | Place::Git(path) => path.clone(),
                 Place::LakeFs(_) => unreachable!("a directory was opened"),
             };
             let config = FolderWatchConfig {
                 path,
-                filter: job.source.filter.clone(),
-                exclude_paths: job.source.cache.iter().map(|cache| cache.folder.clone()).collect(),
-                poll_interval: args.interval.poll_interval * SCANS,
-                rescan_interval: args.interval.rescan_interval,
+                filter: job.filter.clone(),
+                exclude_paths: job.cache.iter().map(|cache| cache.folder.clone()).collect(),
+                poll_interval: interval.poll_interval * SCANS,
+                rescan_interval: interval.rescan_interval,
             };
             Box::new(FolderWatch::start(config, wakes, warn)?)
         }
         Opened::LakeFs(source) => {
             let poll = Poll {
                 source: std::sync::Arc::new(source.clone()),
-                interval: args.interval.poll_interval,
+                interval: interval.poll_interval,
                 wakes,
             };
             let task = tokio::spawn(async move { poll.run(&CancellationToken::new()).await });

@@ -145,7 +145,7 @@ impl Opener {
         let ui = self.ui.clone();
         let warn = Arc::new(move |text: &str| ui.warn(text));
         let watch = parts.hub.join(watch_key(&source, &job, &args), &parts.wake, |wakes| {
-            follow(&source, &job, &args.continuous, wakes, warn)
+            follow(&source, &job.source, &args.continuous.interval, wakes, warn)
         })?;
         let reopen = reopen(&job);
         let data = self.store(&job.store, &job.config.export_path.bucket).await?;

@@ -32,6 +32,8 @@ pub enum EventKind {
     Record,
     /// A continuous export, as a server holds it.
     Export,
+    /// A commit that a folder holds now.
+    Checkout,
 }
 
 /// What the events of a run have in common.
