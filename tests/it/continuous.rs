@@ -120,7 +120,8 @@ impl Room {
         self.check().await;
     }
 
-    async fn is_as_the_folder(&self) -> bool {
+    /// Whether the bucket is the folder just now.
+    pub async fn is_as_the_folder(&self) -> bool {
         let prefix = self.export_path.prefix.to_string();
         let client = self.bucket.server.client();
         let bucket = self.bucket.bucket.to_string();

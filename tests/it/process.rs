@@ -55,7 +55,7 @@ impl Room {
     /// The program with some words, in an environment with nothing in it but keys and a home.
     pub fn program(&self, endpoint: &str, words: &[&str]) -> Command {
         let server = self.bucket.server;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lakesync"));
+        let mut command = Command::new(program());
         command
             .args(words)
             .current_dir(self.folder.path())
@@ -139,6 +139,11 @@ impl Room {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// The program under test: the one that cargo has just built, unless somebody names another build of it.
+fn program() -> PathBuf {
+    std::env::var_os("LAKESYNC_TEST_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_lakesync").into(), PathBuf::from)
 }
 
 /// Waits until a run comes to the request that a wire waits for; fails where it ends before.
