@@ -1,10 +1,13 @@
 //! `export --continuous`: watchers on real folders, and the real program on a real server.
 
+mod clocks;
 mod commands;
 mod equal;
 mod lakefs;
 mod lease;
 mod program;
+mod reftable;
+mod trouble;
 mod watching;
 
 use std::process::Output;
