@@ -81,7 +81,7 @@ impl Connection {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Answers a request with 503; whether the connection can be used again.
