@@ -1,5 +1,6 @@
 //! For how long, and how fast things happen.
 
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -18,6 +19,15 @@ pub enum Lasts {
     OneRound,
     /// After this long.
     For(Duration),
+}
+
+impl fmt::Display for Lasts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneRound => out.write_str("one round of troubles"),
+            Self::For(time) => write!(out, "{:.1} minutes", time.as_secs_f64() / 60.0),
+        }
+    }
 }
 
 /// For how long, and how fast things happen.
