@@ -212,7 +212,9 @@ async fn whatever_happens_in_the_end_the_bucket_is_the_tree() {
         lag.made(repository.id("main"), before);
         is_merge
     };
-    commit(&mut branch, &mut random);
+    // Before it there is no branch to merge into.
+    let before = Instant::now();
+    lag.made(repository.commit("first"), before);
 
     let wire = Wire::open(server).await;
     let store = room.bucket.store_at(&server.endpoint).await;
