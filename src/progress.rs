@@ -1,5 +1,6 @@
 //! What a run tells while it goes on: the library reports, whoever called it draws.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -26,6 +27,21 @@ pub enum Phase {
     Record,
     /// Writes the last status and cleans up.
     Finish,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Look => "look",
+            Self::Lock => "lock",
+            Self::Settle => "settle",
+            Self::Plan => "plan",
+            Self::Announce => "announce",
+            Self::Transfer => "transfer",
+            Self::Record => "record",
+            Self::Finish => "finish",
+        })
+    }
 }
 
 /// What is done with one object.

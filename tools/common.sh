@@ -19,6 +19,7 @@ how_to_get() {
         git) echo 'install it: apt-get install git' ;;
         python3) echo 'install Python 3.9 or later with its venv module: apt-get install python3 python3-venv' ;;
         go) echo 'install Go 1.25 or later from https://go.dev/dl/ (it builds the test server versitygw)' ;;
+        systemd-analyze) echo 'install it: apt-get install systemd (tools/deps.sh does)' ;;
         flock) echo 'install it: apt-get install util-linux' ;;
         *) echo 'install it' ;;
     esac

@@ -3,8 +3,9 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-# fuse3 and rsync: mount and checkout tests; chromium: the web page's tests.
-packages=(fuse3 rsync chromium chromium-driver)
+# fuse3 and rsync: mount and checkout tests; chromium: the web page's tests; faketime: clocks that jump; systemd: the
+# lint of its units.
+packages=(fuse3 rsync chromium chromium-driver faketime systemd)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     die "this is no Debian or Ubuntu; install the like of these by hand: ${packages[*]}"

@@ -150,6 +150,7 @@ impl Continuous {
             return Rest::Stop;
         }
         self.state.send_modify(ContinuousState::looking);
+        let asked = Instant::now();
         let head = tokio::select! {
             biased;
             () = self.ended(stop) => return Rest::Stop,
@@ -159,6 +160,7 @@ impl Continuous {
             Ok(head) => head,
             Err(error) => return self.failed(tour, None, &error.into(), stop),
         };
+        tracing::debug!(%head, took_ms = asked.elapsed().as_secs_f64() * 1e3, "read the head");
         self.state.send_modify(|state| state.saw(&head));
         let now = Instant::now();
         if let Some((settled, at)) = &tour.settled {
@@ -207,6 +209,7 @@ impl Continuous {
             outcome = Box::pin(exporter.run(stop)) => outcome,
             () = too_late => Err(ExportError::Interrupted),
         };
+        tracing::debug!(%head, phases = %followed.times(), "the run is over");
         if let Some(facts) = RunFacts::of(&outcome, followed.run(), head, started) {
             self.state.send_modify(|state| state.ran(facts));
         }

@@ -160,6 +160,7 @@ impl Session<'_> {
             &mut everything
         };
         status.write(&head, records).await?;
+        tracing::debug!(run = %self.run, commit = %run.commit, status = %head.status, "said how it ended");
         self.clean_up(&root).await;
         let Ran {
             commit,

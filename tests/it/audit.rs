@@ -1,7 +1,7 @@
 //! Is everything under an export path as it should be after a clean run? Asked of the bucket itself, of the
 //! ledger, and of a reader of the status file that shares no code with lakesync.
 
-mod python;
+pub mod python;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

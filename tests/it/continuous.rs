@@ -1,10 +1,13 @@
 //! `export --continuous`: watchers on real folders, and the real program on a real server.
 
+mod clocks;
 mod commands;
 mod equal;
 mod lakefs;
 mod lease;
 mod program;
+mod reftable;
+mod trouble;
 mod watching;
 
 use std::process::Output;
@@ -120,7 +123,8 @@ impl Room {
         self.check().await;
     }
 
-    async fn is_as_the_folder(&self) -> bool {
+    /// Whether the bucket is the folder just now.
+    pub async fn is_as_the_folder(&self) -> bool {
         let prefix = self.export_path.prefix.to_string();
         let client = self.bucket.server.client();
         let bucket = self.bucket.bucket.to_string();

@@ -34,5 +34,8 @@ mod semantics_doc;
 #[cfg(all(feature = "git", feature = "serve"))]
 mod serve;
 mod servers;
+#[cfg(all(feature = "git", feature = "serve"))]
+mod soak;
 mod status_doc;
+mod weather;
 mod wire;

@@ -55,7 +55,7 @@ impl Room {
     /// The program with some words, in an environment with nothing in it but keys and a home.
     pub fn program(&self, endpoint: &str, words: &[&str]) -> Command {
         let server = self.bucket.server;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lakesync"));
+        let mut command = Command::new(program());
         command
             .args(words)
             .current_dir(self.folder.path())
@@ -139,6 +139,34 @@ impl Room {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// The program under test: the one that cargo has just built, unless somebody names another build of it.
+fn program() -> PathBuf {
+    std::env::var_os("LAKESYNC_TEST_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_lakesync").into(), PathBuf::from)
+}
+
+/// The same program in a user namespace of its own, and whatever others `flags` name, after a script that may do there
+/// what only root may: neither the machine's limits nor its mounts are touched, and nobody need be root.
+pub fn in_a_namespace(command: &Command, flags: &[&str], script: &str) -> Command {
+    let command = command.as_std();
+    let script = format!("{script} && exec \"$@\"");
+    let mut inside = Command::new("unshare");
+    inside
+        .args(["--user", "--map-root-user"])
+        .args(flags)
+        .args(["sh", "-c", &script, "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().expect("it has a room"))
+        .env_clear()
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    inside
 }
 
 /// Waits until a run comes to the request that a wire waits for; fails where it ends before.

@@ -2,6 +2,7 @@
 
 mod access;
 mod clients;
+mod disk;
 mod hooks;
 mod http;
 mod idle;
@@ -42,7 +43,13 @@ impl Serving {
 
     /// Starts a server where another was before, or where files were written.
     pub async fn start_in(room: Room, repository: Repository, words: &[&str]) -> Self {
-        let (child, address, said) = spawn(&room, words).await;
+        let command = command(&room, words);
+        Self::start_by(command, room, repository).await
+    }
+
+    /// Starts a server by a command of one's own.
+    pub async fn start_by(command: Command, room: Room, repository: Repository) -> Self {
+        let (child, address, said) = spawn(command).await;
         Self {
             room,
             repository,
@@ -55,7 +62,7 @@ impl Serving {
     /// Ends the process as `kill -9` does, and starts another on the same registry.
     pub async fn killed_and_started(mut self, words: &[&str]) -> Self {
         self.child.kill().await.unwrap();
-        let (child, address, said) = spawn(&self.room, words).await;
+        let (child, address, said) = spawn(command(&self.room, words)).await;
         Self {
             child,
             address,
@@ -191,8 +198,8 @@ impl Serving {
 }
 
 /// The program, told to serve at a free port, once it does.
-async fn spawn(room: &Room, words: &[&str]) -> (Child, String, std::sync::Arc<std::sync::Mutex<String>>) {
-    let mut child = command(room, words).spawn().unwrap();
+async fn spawn(mut command: Command) -> (Child, String, std::sync::Arc<std::sync::Mutex<String>>) {
+    let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let all = std::sync::Arc::<std::sync::Mutex<String>>::default();
     let address = tokio::time::timeout(PATIENCE, async {

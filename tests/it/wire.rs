@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use lakesync::store::RequestKind;
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +32,10 @@ pub enum Action {
     FreezeBefore,
     /// The server carries the request out; neither this reply nor any later request gets through.
     FreezeAfter,
+    /// The door itself answers 503, and the server sees nothing.
+    Refuse,
+    /// It goes through after this long, unless its client is gone by then.
+    Delay(Duration),
 }
 
 /// One request that went through, or would have.
@@ -59,9 +64,13 @@ pub struct Wire {
 /// Says of the log, whose last line has just arrived, whether that is the request.
 type Trigger = Box<dyn FnMut(&[Seen]) -> bool + Send>;
 
+/// Says of a request for which nothing else was said what happens to it.
+type Weather = Box<dyn FnMut(&Seen) -> Option<Action> + Send>;
+
 struct State {
     log: Mutex<Vec<Seen>>,
     actions: Mutex<BTreeMap<usize, Action>>,
+    weather: Mutex<Option<Weather>>,
     trigger: Mutex<Option<(Trigger, Action)>>,
     /// Which request the trigger was for, once it has had its action.
     triggered: watch::Sender<Option<usize>>,
@@ -81,6 +90,7 @@ impl Wire {
         let state = Arc::new(State {
             log: Mutex::default(),
             actions: Mutex::default(),
+            weather: Mutex::default(),
             trigger: Mutex::default(),
             triggered: watch::Sender::new(None),
             reached: watch::Sender::new(0),
@@ -114,6 +124,11 @@ impl Wire {
         *self.state.trigger.lock().unwrap() = Some((Box::new(is_it), action));
     }
 
+    /// Says what happens to each request for which neither of these says anything.
+    pub fn weather(&self, decide: impl FnMut(&Seen) -> Option<Action> + Send + 'static) {
+        *self.state.weather.lock().unwrap() = Some(Box::new(decide));
+    }
+
     /// Waits until the request of [`when`](Self::when) has had its action; gives its number, the first being 1.
     pub async fn triggered(&self) -> usize {
         let mut triggered = self.state.triggered.subscribe();
@@ -126,10 +141,7 @@ impl Wire {
     pub async fn quiet(&self) {
         let mut pending = self.state.pending.subscribe();
         let answered = pending.wait_for(|count| *count == 0);
-        if tokio::time::timeout(std::time::Duration::from_secs(2), answered)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(Duration::from_secs(2), answered).await.is_err() {
             println!("a request that was cut off has no answer");
         }
     }
@@ -211,6 +223,22 @@ async fn serve(client: TcpStream, upstream: &str, state: &State) -> std::io::Res
                 state.tell(place, is_it);
             }
             Some(Action::Pass) => state.tell(place, is_it),
+            Some(Action::Delay(time)) => {
+                let is_gone = tokio::time::timeout(time, client.gone()).await.is_ok();
+                state.tell(place, is_it);
+                if is_gone {
+                    return Ok(());
+                }
+            }
+            Some(Action::Refuse) => {
+                state.reached.send_replace(place + 1);
+                state.answered(place, 503);
+                state.tell(place, is_it);
+                if client.refuse(&request).await? {
+                    continue;
+                }
+                return Ok(());
+            }
             _ => {}
         }
         if action != Some(Action::CloseAfter) && action != Some(Action::FreezeAfter) {
@@ -227,8 +255,8 @@ async fn serve(client: TcpStream, upstream: &str, state: &State) -> std::io::Res
         let reply = client.pass_request(&request, server).await;
         state.pending.send_modify(|count| *count -= 1);
         let reply = reply?;
-        if let (Some(status), Some(seen)) = (reply.status(), state.log.lock().unwrap().get_mut(place)) {
-            seen.status = Some(status);
+        if let Some(status) = reply.status() {
+            state.answered(place, status);
         }
         match action {
             Some(Action::CloseAfter) => {
@@ -262,7 +290,18 @@ impl State {
         if let Some((_, action)) = trigger.take_if(|(is_it, _)| is_it(&log)) {
             return (place, true, Some(action));
         }
-        (place, false, self.actions.lock().unwrap().remove(&(place + 1)))
+        let action = self.actions.lock().unwrap().remove(&(place + 1)).or_else(|| {
+            let mut weather = self.weather.lock().unwrap();
+            weather.as_mut().and_then(|decide| decide(&log[place]))
+        });
+        (place, false, action)
+    }
+
+    fn answered(&self, place: usize, status: u16) {
+        // It is not there any more after a reset.
+        if let Some(seen) = self.log.lock().unwrap().get_mut(place) {
+            seen.status = Some(status);
+        }
     }
 
     fn tell(&self, place: usize, is_it: bool) {

@@ -1,3 +1,4 @@
+mod clocks;
 mod lease;
 mod ends;
 mod sources;

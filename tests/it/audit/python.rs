@@ -46,17 +46,23 @@ impl Reader {
     }
 }
 
-fn start(server: &Server) -> Reader {
+/// A script of `tests/`, with the keys of a server; both servers have the same.
+pub fn script(name: &str, server: &Server) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let home = std::env::var_os("LAKESYNC_TEST_SERVERS").map_or_else(|| root.join(".servers"), Into::into);
-    let mut child = Command::new(home.join("venv/bin/python"))
-        .arg(root.join("tests/read_status.py"))
-        .arg("--batch")
+    let mut command = Command::new(home.join("venv/bin/python"));
+    command
+        .arg(root.join("tests").join(name))
         .env_clear()
-        // Both servers have the same keys.
         .env("AWS_ACCESS_KEY_ID", server.access_key)
         .env("AWS_SECRET_ACCESS_KEY", server.secret_key)
-        .env("AWS_DEFAULT_REGION", server.region)
+        .env("AWS_DEFAULT_REGION", server.region);
+    command
+}
+
+fn start(server: &Server) -> Reader {
+    let mut child = script("read_status.py", server)
+        .arg("--batch")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

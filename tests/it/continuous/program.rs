@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 
 use super::*;
+use crate::process::in_a_namespace;
 use crate::wire::Wire;
 
 /// P6: each commit that is waited for arrives, and the program ends in good order.
@@ -131,30 +132,12 @@ async fn where_the_watches_are_used_up_it_polls_and_names_the_sysctl() {
         room.write(&format!("{number}/file"), "1");
     }
     let export_path = room.export_path.to_string();
-    // A limit of a user namespace of its own, and not of the machine.
-    let script = "echo 10 > /proc/sys/user/max_inotify_watches && exec \"$@\"";
-    let mut command = room.program(&room.bucket.server.endpoint, &[]);
-    let program = command.as_std().get_program().to_owned();
-    let mut unshared = Command::new("unshare");
-    unshared
-        .args(["--user", "--map-root-user", "sh", "-c", script, "sh"])
-        .arg(program)
-        .args(["export", "dir:tree", "--export-path", &export_path, "--continuous"])
-        .args(["--poll-interval", "100ms"])
-        .current_dir(room.folder())
-        .env_clear()
-        .envs(
-            command
-                .as_std_mut()
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .kill_on_drop(true);
-    let mut follower = Follower::start(unshared);
+    let words = ["export", "dir:tree", "--export-path", &export_path, "--continuous"];
+    let words = [&words[..], &["--poll-interval", "100ms"]].concat();
+    let command = room.program(&room.bucket.server.endpoint, &words);
+    // A limit of the namespace.
+    let limited = in_a_namespace(&command, &[], "echo 10 > /proc/sys/user/max_inotify_watches");
+    let mut follower = Follower::start(limited);
     follower.until_said("fs.inotify.max_user_watches").await;
     room.until_as_the_folder(&follower).await;
     room.write("19/file", "2");

@@ -11,6 +11,13 @@ use super::Seen;
 /// A first line and headers; SeaweedFS and the SDK stay far below this.
 const HEAD_LIMIT_BYTES: usize = 256 * 1024;
 
+/// More than this of a body is not read before it is known what becomes of its request.
+const WAITING_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// What S3 says when it wants less.
+const SLOW_DOWN: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>SlowDown</Code>\
+    <Message>Please reduce your request rate.</Message></Error>";
+
 /// One side of the door.
 pub struct Connection {
     stream: TcpStream,
@@ -65,6 +72,46 @@ impl Connection {
                 };
             }
         }
+    }
+
+    /// Waits until the peer has closed; what it sends meanwhile is kept.
+    pub async fn gone(&mut self) {
+        while self.pending.len() < WAITING_LIMIT_BYTES {
+            if !matches!(self.fill().await, Ok(1..)) {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Answers a request with 503; whether the connection can be used again.
+    pub async fn refuse(&mut self, request: &Head) -> Result<bool> {
+        // The body of a request that waits for our word never comes; one without a length is not worth following.
+        let open = request.header("expect").is_none() && !request.chunked();
+        if open {
+            let mut left = request.length().unwrap_or(0);
+            while left > 0 {
+                if self.pending.is_empty() && self.fill().await? == 0 {
+                    return Ok(false);
+                }
+                let now = self.pending.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                self.pending.drain(..now);
+                left -= now as u64;
+            }
+        }
+        let body = if request.first_line.starts_with("HEAD ") {
+            ""
+        } else {
+            SLOW_DOWN
+        };
+        let connection = if open { "keep-alive" } else { "close" };
+        let reply = format!(
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\
+             Connection: {connection}\r\n\r\n{body}",
+            body.len()
+        );
+        self.stream.write_all(reply.as_bytes()).await?;
+        Ok(open && !request.closes())
     }
 
     /// Passes a request on with its body, and reads the head of the final reply.

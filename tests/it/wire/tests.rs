@@ -146,3 +146,35 @@ async fn a_frozen_wire_lets_nothing_through_until_it_thaws() {
         assert_eq!(bucket.keys().await, ["one"], "{action:?}");
     }
 }
+
+/// The server never sees what is refused, and sees what is late, unless nobody waits for it any more.
+#[tokio::test]
+async fn the_weather_refuses_and_delays_and_drops_what_nobody_waits_for() {
+    let server = servers::versitygw();
+    let bucket = server.new_bucket().await;
+    let wire = Wire::open(server).await;
+    let client = server.client_at(&wire.endpoint);
+    let late = Duration::from_millis(300);
+    wire.weather(move |seen| match seen.key.as_str() {
+        "refused" => Some(Action::Refuse),
+        "late" | "left" => Some(Action::Delay(late)),
+        _ => None,
+    });
+    for (key, arrives) in [("refused", false), ("late", true), ("plain", true)] {
+        let put = client.put_object().bucket(bucket.bucket.as_str()).key(key);
+        let sent = put.body(vec![b'x'; 100_000].into()).send().await;
+        assert_eq!(sent.is_ok(), arrives, "{key}");
+        if let Err(error) = sent {
+            assert_eq!(error.raw_response().unwrap().status().as_u16(), 503);
+            let text = format!("{error:?}");
+            assert!(text.contains("SlowDown"), "{text}");
+        }
+    }
+    let put = client.put_object().bucket(bucket.bucket.as_str()).key("left");
+    let left = tokio::time::timeout(late / 3, put.body(b"x".to_vec().into()).send()).await;
+    assert!(left.is_err(), "it was to be late");
+    tokio::time::sleep(late).await;
+    assert_eq!(bucket.keys().await, ["late", "plain"]);
+    let statuses: Vec<_> = wire.log().iter().map(|seen| seen.status).collect();
+    assert_eq!(statuses, [Some(503), Some(200), Some(200), None]);
+}
