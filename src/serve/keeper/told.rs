@@ -11,7 +11,7 @@ use crate::export::continuous::Phase;
 use crate::serve::live::Tally;
 use crate::serve::name::ExportName;
 use crate::serve::view::{Difference, ExportView, RECENT_RUNS, RunView, StateView, TroubleView};
-use crate::store::RequestTotals;
+use crate::store::{Observed, RequestTotals};
 
 /// All numbers of a keeper at one moment.
 #[derive(Debug, Default)]
@@ -66,6 +66,11 @@ impl Keeper {
         let states = measured.states.iter().map(|(state, count)| format!("{count} {state}"));
         let text = states.collect::<Vec<_>>().join(", ");
         if text.is_empty() { "no exports".to_owned() } else { text }
+    }
+
+    /// How the requests of all exports ended, and how long they took.
+    pub fn observed(&self) -> Observed {
+        self.shared.counts.observed()
     }
 
     /// The requests of all exports so far.
