@@ -101,6 +101,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(api::stop_export))
         .routes(routes!(api::run_export))
         .routes(routes!(api::list_runs))
+        .routes(routes!(api::show_log))
         .routes(routes!(api::list_records))
         .routes(routes!(events::events))
         .routes(routes!(plain::describe))

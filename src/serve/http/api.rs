@@ -12,12 +12,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::error::{Answer, ApiError, ErrorReply, json};
+use crate::serve::log::LogLine;
 use crate::serve::name::ExportName;
 use crate::serve::records::RecordsPage;
 use crate::serve::view::{ExportRequest, ExportView, RunView};
 
-/// So many runs, and so many records, come at once where nothing was said, and at most.
+/// So many runs, lines of a log, and records come at once where nothing was said, and at most.
 const RUNS: (usize, usize) = (50, 200);
+const LINES: (usize, usize) = (200, 200);
 const RECORDS: (usize, usize) = (200, 1_000);
 
 /// All exports.
@@ -35,12 +37,29 @@ pub struct RunList {
     runs: Vec<RunView>,
 }
 
+/// The log of an export.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogLines {
+    /// Oldest first; the last ones since the server began.
+    lines: Vec<LogLine>,
+}
+
 /// Which runs.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct RunQuery {
     /// At most so many; 50 unless given, at most 200.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+}
+
+/// Which lines.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LogQuery {
+    /// The newest so many; 200 unless given, which is the most.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
 }
@@ -238,6 +257,23 @@ pub async fn list_runs(
     let limit = limit_of(query_of(query)?.limit, RUNS)?;
     let runs = app.keeper.runs(&name_of(name)?, limit).await?;
     Ok(json(StatusCode::OK, &RunList { runs }))
+}
+
+/// List what the runs of an export said since the server began, oldest first
+#[utoipa::path(get, path = "/api/v1/exports/{name}/log", tag = "exports",
+    params(("name" = String, Path, description = "The name of the export"), LogQuery),
+    responses(
+        (status = 200, description = "The newest lines", body = LogLines),
+        (status = 400, description = "The question is not what it should be", body = ErrorReply),
+        (status = 404, description = "No such export", body = ErrorReply)))]
+pub async fn show_log(
+    State(app): State<App>,
+    name: NamePath,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Answer {
+    let limit = limit_of(query_of(query)?.limit, LINES)?;
+    let lines = app.keeper.log(&name_of(name)?, limit)?;
+    Ok(json(StatusCode::OK, &LogLines { lines }))
 }
 
 /// List the records of the newest status file, page by page
