@@ -3,6 +3,7 @@
 mod access;
 mod browser;
 mod clients;
+mod fuzz;
 mod hooks;
 mod http;
 mod idle;

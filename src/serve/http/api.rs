@@ -180,7 +180,7 @@ pub async fn create_export(State(app): State<App>, headers: HeaderMap, body: Res
 
 /// Show one export
 #[utoipa::path(get, path = "/api/v1/exports/{name}", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export")),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main")),
     responses(
         (status = 200, description = "The export", body = ExportView),
         (status = 404, description = "No such export", body = ErrorReply)))]
@@ -190,7 +190,7 @@ pub async fn get_export(State(app): State<App>, name: NamePath) -> Answer {
 
 /// Take an export out of the registry; its objects, ledger and status files stay as they are
 #[utoipa::path(delete, path = "/api/v1/exports/{name}", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export")),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main")),
     responses(
         (status = 204, description = "It is gone"),
         (status = 404, description = "No such export", body = ErrorReply),
@@ -205,7 +205,7 @@ pub async fn delete_export(State(app): State<App>, name: NamePath) -> Answer {
 
 /// Switch an export on
 #[utoipa::path(post, path = "/api/v1/exports/{name}/start", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export")),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main")),
     responses(
         (status = 200, description = "It has begun, or had before", body = ExportView),
         (status = 404, description = "No such export", body = ErrorReply),
@@ -218,7 +218,7 @@ pub async fn start_export(State(app): State<App>, name: NamePath) -> Answer {
 
 /// Switch an export off; waits until its run has ended in good order
 #[utoipa::path(post, path = "/api/v1/exports/{name}/stop", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export")),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main")),
     responses(
         (status = 200, description = "It has ended, or is `stopping` where that takes longer", body = ExportView),
         (status = 404, description = "No such export", body = ErrorReply),
@@ -231,7 +231,7 @@ pub async fn stop_export(State(app): State<App>, name: NamePath) -> Answer {
 
 /// Look at source and store afresh, also where the next try is not yet due
 #[utoipa::path(post, path = "/api/v1/exports/{name}/run", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export")),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main")),
     responses(
         (status = 202, description = "It was told to", body = ExportView),
         (status = 404, description = "No such export", body = ErrorReply),
@@ -243,7 +243,7 @@ pub async fn run_export(State(app): State<App>, name: NamePath) -> Answer {
 
 /// List the runs of an export that are over, newest first
 #[utoipa::path(get, path = "/api/v1/exports/{name}/runs", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export"), RunQuery),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main"), RunQuery),
     responses(
         (status = 200, description = "The runs", body = RunList),
         (status = 400, description = "The question is not what it should be", body = ErrorReply),
@@ -261,7 +261,7 @@ pub async fn list_runs(
 
 /// List what the runs of an export said since the server began, oldest first
 #[utoipa::path(get, path = "/api/v1/exports/{name}/log", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export"), LogQuery),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main"), LogQuery),
     responses(
         (status = 200, description = "The newest lines", body = LogLines),
         (status = 400, description = "The question is not what it should be", body = ErrorReply),
@@ -278,7 +278,7 @@ pub async fn show_log(
 
 /// List the records of the newest status file, page by page
 #[utoipa::path(get, path = "/api/v1/exports/{name}/records", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export"), RecordQuery),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main"), RecordQuery),
     responses(
         (status = 200, description = "A page of records", body = RecordsPage),
         (status = 400, description = "The question is not what it should be", body = ErrorReply),
