@@ -3,6 +3,7 @@
 mod access;
 mod browser;
 mod clients;
+mod crowd;
 mod fuzz;
 mod hooks;
 mod http;

@@ -72,6 +72,9 @@ impl Shared {
         if let Some(trouble) = trouble.as_ref().filter(|trouble| last.as_ref() != Some(*trouble)) {
             tracing::warn!("{trouble}");
         }
+        if *last != trouble {
+            self.events.note_change();
+        }
         *last = trouble;
     }
 

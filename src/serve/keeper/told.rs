@@ -87,6 +87,7 @@ impl Shared {
     /// Tells that an export is another than it was.
     pub(super) fn changed(&self, name: &ExportName) {
         self.moved.notify_waiters();
+        self.events.note_change();
         if !self.events.has_listeners() {
             return;
         }
