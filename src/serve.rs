@@ -15,6 +15,7 @@ mod http;
 mod hub;
 mod keeper;
 mod live;
+mod log;
 mod metrics;
 mod name;
 mod open;
@@ -27,6 +28,7 @@ pub use definition::{Complaint, Definition, ONLY_FROM_FILES, OptionValue, Option
 pub use http::{Access, HttpConfig, ListenError, Server};
 pub use hub::{Hub, HubKey, Membership};
 pub use keeper::{KeepError, Keeper, KeeperConfig};
+pub use log::{LogLevel, LogLine};
 pub use name::{ExportName, ExportNameError};
 pub use open::{Facts, Open, Opened, Parts};
 pub use registry::{Registry, RegistryError, Stamp};

@@ -15,6 +15,7 @@ pub mod faulty;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod limiter;
+mod observed;
 mod pages;
 pub mod probe;
 mod request;
@@ -27,6 +28,7 @@ pub use counts::{RequestCounts, RequestTotals};
 pub use error::{StoreError, StoreErrorKind};
 pub use fenced::{Fenced, LeaseIsLost, LeaseWatch};
 pub use limiter::{Limiter, Place};
+pub use observed::{Observed, ObservedKind, TIME_CLASSES};
 pub use pages::{list_objects, list_uploads};
 pub use request::{
     BucketFacts, Checksum, Condition, CopySource, Fetched, Listed, Listing, ObjectHeaders, ObjectMeta, Part, Put,

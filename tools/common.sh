@@ -17,6 +17,7 @@ how_to_get() {
         cargo) echo 'install Rust 1.95 or later from https://rustup.rs' ;;
         cc) echo 'install a C compiler: apt-get install gcc' ;;
         git) echo 'install it: apt-get install git' ;;
+        chromedriver) echo 'install it and chromium, which test the web page: sudo make deps' ;;
         python3) echo 'install Python 3.9 or later with its venv module: apt-get install python3 python3-venv' ;;
         go) echo 'install Go 1.25 or later from https://go.dev/dl/ (it builds the test server versitygw)' ;;
         systemd-analyze) echo 'install it: apt-get install systemd (tools/deps.sh does)' ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts the test servers into .servers/, in pinned versions; says nothing when they are all there.
 #
-#   tools/servers.sh             SeaweedFS, versitygw, boto3, shellcheck, hadolint: what tests, lints and the demo need
+#   tools/servers.sh             SeaweedFS, versitygw, boto3, schemathesis, shellcheck, hadolint: for tests, lints, the demo
 #   tools/servers.sh --rivals    also s5cmd, rclone, awscli and b3sum: what the benches compare with
 #
 # Two of these at once are safe: the second waits for the first.

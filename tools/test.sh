@@ -7,6 +7,8 @@ need cargo cc git python3 go flock
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     tools/deps.sh
 fi
+# The web page is tested in a browser, and no test is skipped.
+need chromedriver
 tools/servers.sh
 tools/lint.sh
 

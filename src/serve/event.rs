@@ -1,6 +1,7 @@
 //! What listeners are told while it happens.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -22,7 +23,10 @@ pub struct Frame {
 
 /// The way of events to all who listen.
 #[derive(Clone, Debug)]
-pub struct Events(broadcast::Sender<Frame>);
+pub struct Events {
+    sender: broadcast::Sender<Frame>,
+    changes: Arc<AtomicU64>,
+}
 
 #[derive(Serialize)]
 struct Named<'a, T: Serialize> {
@@ -36,7 +40,10 @@ struct Nothing {}
 
 impl Default for Events {
     fn default() -> Self {
-        Self(broadcast::Sender::new(WAITING))
+        Self {
+            sender: broadcast::Sender::new(WAITING),
+            changes: Arc::default(),
+        }
     }
 }
 
@@ -53,6 +60,7 @@ impl Events {
 
     /// An export is no more.
     pub fn gone(&self, name: &ExportName) {
+        self.note_change();
         self.send(
             "gone",
             &Named {
@@ -62,14 +70,24 @@ impl Events {
         );
     }
 
+    /// Notes that an export is another than it was, before anybody is told.
+    pub fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Changes with each change that was noted.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
     /// Listens from now on.
     pub fn listen(&self) -> broadcast::Receiver<Frame> {
-        self.0.subscribe()
+        self.sender.subscribe()
     }
 
     /// Whether anybody listens; nothing need be written where nobody does.
     pub fn has_listeners(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.sender.receiver_count() > 0
     }
 
     fn send(&self, kind: &'static str, data: &impl Serialize) {
@@ -77,7 +95,7 @@ impl Events {
             return;
         }
         // That the last listener has just gone is no fault.
-        let _nobody = self.0.send(Frame::new(kind, data));
+        let _nobody = self.sender.send(Frame::new(kind, data));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP face: API, events, webhooks, metrics and the page.
 
 mod api;
+mod description;
 mod error;
 mod events;
 mod guard;
@@ -20,7 +21,6 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use tokio_util::sync::CancellationToken;
-use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -69,38 +69,16 @@ struct App {
     stop: CancellationToken,
 }
 
-#[derive(utoipa::OpenApi)]
-#[openapi(
-    info(
-        title = "lakesync serve",
-        description = "Continuous exports: list, create, start, stop, watch. Errors are `{error: {message, cure}}`. Where \
-                       the server was started with --token-file, every request needs `Authorization: Bearer TOKEN`."
-    ),
-    modifiers(&BearerToken),
-    security((), ("token" = []))
-)]
-struct Description;
-
-struct BearerToken;
-
-impl utoipa::Modify for BearerToken {
-    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        let components = description.components.get_or_insert_with(Default::default);
-        components.add_security_scheme("token", scheme);
-    }
-}
-
 /// Every route there is; the description is made of the same table.
 fn routes() -> OpenApiRouter<App> {
-    let bounded = OpenApiRouter::with_openapi(Description::openapi())
+    let bounded = OpenApiRouter::with_openapi(description::empty())
         .routes(routes!(api::list_exports, api::create_export))
         .routes(routes!(api::get_export, api::delete_export))
         .routes(routes!(api::start_export))
         .routes(routes!(api::stop_export))
         .routes(routes!(api::run_export))
         .routes(routes!(api::list_runs))
+        .routes(routes!(api::show_log))
         .routes(routes!(api::list_records))
         .routes(routes!(events::events))
         .routes(routes!(plain::describe))
@@ -144,6 +122,7 @@ impl Server {
 
 fn router(keeper: Keeper, guard: Guard, hook_secrets: Option<Secrets>, stop: CancellationToken) -> Router {
     let (router, description) = routes().split_for_parts();
+    let description = description::with_guard(description, guard.is_closed());
     let description = description.to_json().expect("a description is plain data");
     let app = App {
         keeper,

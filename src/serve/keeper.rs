@@ -26,6 +26,7 @@ use super::definition::{Complaint, Definition, ONLY_FROM_FILES, Options, with_en
 use super::event::Events;
 use super::hub::Hub;
 use super::live::Live;
+use super::log::{LogLevel, LogLine};
 use super::name::ExportName;
 use super::open::{Facts, Open};
 use super::records::{RecordsPage, StatusFiles};
@@ -294,6 +295,7 @@ impl Keeper {
             let hold = kept.running().filter(|hold| !hold.is_stopping());
             hold.ok_or_else(|| KeepError::NotRunning { name: name.clone() })?
                 .run_now();
+            kept.live.log.say(LogLevel::Info, "told to look now");
         }
         self.get(name)
     }
@@ -318,6 +320,14 @@ impl Keeper {
             runs.extend(older.into_iter().filter(is_over));
         }
         Ok(runs)
+    }
+
+    /// What an export said lately, oldest first.
+    pub fn log(&self, name: &ExportName, limit: usize) -> Result<Vec<LogLine>, KeepError> {
+        let exports = self.shared.exports();
+        let kept = exports.get(name);
+        let kept = kept.ok_or_else(|| KeepError::Unknown { name: name.clone() })?;
+        Ok(kept.live.log.newest(limit))
     }
 
     /// Records of the newest status file.

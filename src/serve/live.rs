@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::log::{ExportLog, LogLevel};
 use super::view::ProgressView;
 use crate::export::{ExportError, Outcome, Report};
 use crate::model::{CommitId, RunId};
@@ -22,6 +23,8 @@ pub struct Live {
     /// Grows with everything that is counted, so that a reader sees whether there is something new.
     ticks: AtomicU64,
     tally: Mutex<Tally>,
+    /// What was said of all that.
+    pub log: ExportLog,
 }
 
 #[derive(Debug, Default)]
@@ -81,8 +84,15 @@ impl Live {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many passes that asked the store have ended.
+    pub fn passes(&self) -> u64 {
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.runs.values().sum()
+    }
+
     /// Adds what came of a run.
     pub fn ran(&self, outcome: &Result<Report, ExportError>) {
+        self.log.ran(outcome, self.progress().seconds);
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         let result = match outcome {
             Ok(report) => {
@@ -135,12 +145,14 @@ impl Progress for Live {
         self.tick();
     }
 
-    fn started(&self, id: RunId, _: &CommitId) {
+    fn started(&self, id: RunId, commit: &CommitId) {
+        self.log.run_begins(id, commit);
         self.run.lock().unwrap_or_else(PoisonError::into_inner).run = Some(id);
         self.tick();
     }
 
     fn planned(&self, totals: &Totals) {
+        self.log.planned(totals);
         self.run.lock().unwrap_or_else(PoisonError::into_inner).totals = Some(*totals);
         self.tick();
     }
@@ -151,6 +163,7 @@ impl Progress for Live {
     }
 
     fn object(&self, event: &ObjectEvent<'_>) {
+        self.log.object(event);
         self.objects.fetch_add(1, Ordering::Relaxed);
         if event.error.is_some() {
             self.failed.fetch_add(1, Ordering::Relaxed);
@@ -160,6 +173,7 @@ impl Progress for Live {
 
     fn warn(&self, text: &str) {
         tracing::warn!("{text}");
+        self.log.say(LogLevel::Warning, text);
         let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
         if run.warnings.len() < MOST_WARNINGS {
             run.warnings.push(text.to_owned());

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::keeper::Measured;
-use crate::store::RequestTotals;
+use crate::store::{Observed, RequestTotals, TIME_CLASSES};
 
 /// A family of numbers: its name, its kind and what it says.
 struct Family {
@@ -30,8 +30,13 @@ const BYTES: Family = counter(
 const EXPORTED_BYTES: Family = counter("lakesync_exported_bytes_total", "Bytes of objects sent and copied.");
 const REQUESTS: Family = counter(
     "lakesync_s3_requests_total",
-    "Attempts of requests to stores, by operation.",
+    "Attempts of requests to stores, by operation and by how they ended.",
 );
+const REQUEST_SECONDS: Family = Family {
+    name: "lakesync_s3_request_seconds",
+    kind: "histogram",
+    help: "How long attempts of requests to stores took until their reply began.",
+};
 const RETRIES: Family = counter(
     "lakesync_s3_retries_total",
     "Attempts that repeat a failed one, and those after which a store asked to go slower.",
@@ -75,6 +80,11 @@ impl Text {
     }
 
     fn value(&mut self, family: &Family, labels: &[(&str, &str)], value: f64) {
+        self.part(family, "", labels, value);
+    }
+
+    /// One of the numbers that a histogram is made of.
+    fn part(&mut self, family: &Family, part: &str, labels: &[(&str, &str)], value: f64) {
         let labels: Vec<String> = labels
             .iter()
             .map(|(name, value)| format!("{name}=\"{}\"", escape(value)))
@@ -84,7 +94,7 @@ impl Text {
         } else {
             format!("{{{}}}", labels.join(","))
         };
-        writeln!(self.0, "{}{labels} {value}", family.name).expect("a string takes all");
+        writeln!(self.0, "{}{part}{labels} {value}", family.name).expect("a string takes all");
     }
 }
 
@@ -92,8 +102,31 @@ fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
+/// How requests ended, and how long they took; a histogram counts in each class all that were no slower.
+fn write_requests(text: &mut Text, observed: &Observed) {
+    text.family(&REQUESTS);
+    for (kind, seen) in observed {
+        for (status, count) in &seen.statuses {
+            text.value(&REQUESTS, &[("op", kind.s3_name()), ("status", status)], *count as f64);
+        }
+    }
+    text.family(&REQUEST_SECONDS);
+    for (kind, seen) in observed {
+        let op = ("op", kind.s3_name());
+        let mut sum = 0;
+        for (end, count) in TIME_CLASSES.iter().zip(seen.times) {
+            sum += count;
+            text.part(&REQUEST_SECONDS, "_bucket", &[op, ("le", &end.to_string())], sum as f64);
+        }
+        let count = seen.count() as f64;
+        text.part(&REQUEST_SECONDS, "_bucket", &[op, ("le", "+Inf")], count);
+        text.part(&REQUEST_SECONDS, "_sum", &[op], seen.seconds);
+        text.part(&REQUEST_SECONDS, "_count", &[op], count);
+    }
+}
+
 /// Writes all numbers.
-pub fn text(measured: &Measured, requests: &RequestTotals, listeners: usize) -> String {
+pub fn text(measured: &Measured, requests: &RequestTotals, observed: &Observed, listeners: usize) -> String {
     let mut text = Text(String::new());
     text.family(&EXPORTS);
     for (state, count) in &measured.states {
@@ -134,10 +167,7 @@ pub fn text(measured: &Measured, requests: &RequestTotals, listeners: usize) -> 
     text.family(&BYTES);
     text.value(&BYTES, &[("direction", "out")], requests.bytes_out as f64);
     text.value(&BYTES, &[("direction", "in")], requests.bytes_in as f64);
-    text.family(&REQUESTS);
-    for (kind, count) in &requests.attempts {
-        text.value(&REQUESTS, &[("op", kind.s3_name())], *count as f64);
-    }
+    write_requests(&mut text, observed);
     text.family(&RETRIES);
     let failed = requests.retries.saturating_sub(requests.throttles);
     text.value(&RETRIES, &[("reason", "throttled")], requests.throttles as f64);
@@ -157,6 +187,7 @@ pub fn text(measured: &Measured, requests: &RequestTotals, listeners: usize) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RequestKind;
 
     #[test]
     fn each_line_is_a_comment_or_a_number_and_odd_labels_are_escaped() {
@@ -165,7 +196,22 @@ mod tests {
             states: [("idle", 2)].into(),
             ..Measured::default()
         };
-        let text = text(&measured, &RequestTotals::default(), 1);
+        let mut observed = Observed::new();
+        let gets = observed.entry(RequestKind::Get).or_default();
+        gets.statuses = [("ok".into(), 3), ("not-found".into(), 1)].into();
+        (gets.times[0], gets.times[2], gets.seconds) = (2, 1, 99.5);
+        let text = text(&measured, &RequestTotals::default(), &observed, 1);
+        for line in [
+            "lakesync_s3_requests_total{op=\"GetObject\",status=\"not-found\"} 1",
+            "lakesync_s3_request_seconds_bucket{op=\"GetObject\",le=\"0.005\"} 2",
+            "lakesync_s3_request_seconds_bucket{op=\"GetObject\",le=\"0.025\"} 3",
+            "lakesync_s3_request_seconds_bucket{op=\"GetObject\",le=\"30\"} 3",
+            "lakesync_s3_request_seconds_bucket{op=\"GetObject\",le=\"+Inf\"} 4",
+            "lakesync_s3_request_seconds_sum{op=\"GetObject\"} 99.5",
+            "lakesync_s3_request_seconds_count{op=\"GetObject\"} 4",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
         assert!(text.contains("lakesync_exports{state=\"idle\"} 2\n"), "{text}");
         for line in text.lines().filter(|line| !line.starts_with("# ")) {
             let (name, value) = line.rsplit_once(' ').unwrap();

@@ -214,7 +214,7 @@ fn result_text(result: RunResult) -> &'static str {
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {
     /// What it shall be called.
-    #[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", example = "data-main")]
     pub name: ExportName,
     /// Whether it runs at once; one that is there already is switched on where this is true.
     #[serde(default = "yes")]

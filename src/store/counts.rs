@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::RequestKind;
+use super::observed::Observed;
+use super::{RequestKind, StoreError};
 
 /// Counts attempts and bytes; shared by all wrappers of one run.
 #[derive(Debug, Default)]
-pub struct RequestCounts(Mutex<RequestTotals>);
+pub struct RequestCounts {
+    totals: Mutex<RequestTotals>,
+    observed: Mutex<Observed>,
+}
 
 /// The counts at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -51,10 +56,20 @@ impl RequestTotals {
 impl RequestCounts {
     /// The counts so far.
     pub fn totals(&self) -> RequestTotals {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How the attempts that have ended ended, and how long they took.
+    pub fn observed(&self) -> Observed {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn add(&self, change: impl FnOnce(&mut RequestTotals)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.totals.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn observe<T>(&self, kind: RequestKind, outcome: &Result<T, StoreError>, elapsed: Duration) {
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.entry(kind).or_default().add(outcome, elapsed);
     }
 }

@@ -122,8 +122,10 @@ impl Retrying {
             *totals.attempts.entry(request).or_default() += 1;
             totals.bytes_out += bytes_out as u64;
         });
+        let begun = Instant::now();
         let outcome = call.await;
         drop(place);
+        self.counts.observe(request, &outcome, begun.elapsed());
         let silent = |kind: &StoreErrorKind| matches!(kind, StoreErrorKind::Unreachable | StoreErrorKind::NoReply);
         if !outcome.as_ref().is_err_and(|error| silent(&error.kind)) {
             self.heard.store(true, Ordering::Relaxed);

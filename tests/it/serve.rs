@@ -1,12 +1,16 @@
 //! `lakesync serve` as a process of its own: its API, its registry, its clients, and a real bucket behind it.
 
 mod access;
+mod browser;
 mod clients;
 mod disk;
+mod crowd;
+mod fuzz;
 mod hooks;
 mod http;
 mod idle;
 mod lakefs;
+mod page;
 mod registry;
 mod stream;
 

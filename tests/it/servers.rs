@@ -20,7 +20,7 @@ use lakesync::store::{Keys, S3Config, S3Store};
 
 pub use process::{free_ports, shelf, tail};
 use recipe::Recipe;
-pub use recipe::tied_to_this_thread;
+pub use recipe::{installed, tied_to_this_thread};
 
 /// A server that runs until this process ends.
 pub struct Server {

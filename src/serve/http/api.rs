@@ -12,12 +12,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::error::{Answer, ApiError, ErrorReply, json};
+use crate::serve::log::LogLine;
 use crate::serve::name::ExportName;
 use crate::serve::records::RecordsPage;
 use crate::serve::view::{ExportRequest, ExportView, RunView};
 
-/// So many runs, and so many records, come at once where nothing was said, and at most.
+/// So many runs, lines of a log, and records come at once where nothing was said, and at most.
 const RUNS: (usize, usize) = (50, 200);
+const LINES: (usize, usize) = (200, 200);
 const RECORDS: (usize, usize) = (200, 1_000);
 
 /// All exports.
@@ -35,12 +37,29 @@ pub struct RunList {
     runs: Vec<RunView>,
 }
 
+/// The log of an export.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogLines {
+    /// Oldest first; the last ones since the server began.
+    lines: Vec<LogLine>,
+}
+
 /// Which runs.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct RunQuery {
     /// At most so many; 50 unless given, at most 200.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+}
+
+/// Which lines.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LogQuery {
+    /// The newest so many; 200 unless given, which is the most.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
 }
@@ -161,7 +180,7 @@ pub async fn create_export(State(app): State<App>, headers: HeaderMap, body: Res
 
 /// Show one export
 #[utoipa::path(get, path = "/api/v1/exports/{name}", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export")),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main")),
     responses(
         (status = 200, description = "The export", body = ExportView),
         (status = 404, description = "No such export", body = ErrorReply)))]
@@ -171,7 +190,7 @@ pub async fn get_export(State(app): State<App>, name: NamePath) -> Answer {
 
 /// Take an export out of the registry; its objects, ledger and status files stay as they are
 #[utoipa::path(delete, path = "/api/v1/exports/{name}", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export")),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main")),
     responses(
         (status = 204, description = "It is gone"),
         (status = 404, description = "No such export", body = ErrorReply),
@@ -186,7 +205,7 @@ pub async fn delete_export(State(app): State<App>, name: NamePath) -> Answer {
 
 /// Switch an export on
 #[utoipa::path(post, path = "/api/v1/exports/{name}/start", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export")),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main")),
     responses(
         (status = 200, description = "It has begun, or had before", body = ExportView),
         (status = 404, description = "No such export", body = ErrorReply),
@@ -199,7 +218,7 @@ pub async fn start_export(State(app): State<App>, name: NamePath) -> Answer {
 
 /// Switch an export off; waits until its run has ended in good order
 #[utoipa::path(post, path = "/api/v1/exports/{name}/stop", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export")),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main")),
     responses(
         (status = 200, description = "It has ended, or is `stopping` where that takes longer", body = ExportView),
         (status = 404, description = "No such export", body = ErrorReply),
@@ -212,7 +231,7 @@ pub async fn stop_export(State(app): State<App>, name: NamePath) -> Answer {
 
 /// Look at source and store afresh, also where the next try is not yet due
 #[utoipa::path(post, path = "/api/v1/exports/{name}/run", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export")),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main")),
     responses(
         (status = 202, description = "It was told to", body = ExportView),
         (status = 404, description = "No such export", body = ErrorReply),
@@ -224,7 +243,7 @@ pub async fn run_export(State(app): State<App>, name: NamePath) -> Answer {
 
 /// List the runs of an export that are over, newest first
 #[utoipa::path(get, path = "/api/v1/exports/{name}/runs", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export"), RunQuery),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main"), RunQuery),
     responses(
         (status = 200, description = "The runs", body = RunList),
         (status = 400, description = "The question is not what it should be", body = ErrorReply),
@@ -240,9 +259,26 @@ pub async fn list_runs(
     Ok(json(StatusCode::OK, &RunList { runs }))
 }
 
+/// List what the runs of an export said since the server began, oldest first
+#[utoipa::path(get, path = "/api/v1/exports/{name}/log", tag = "exports",
+    params(("name" = String, Path, description = "The name of the export", example = "data-main"), LogQuery),
+    responses(
+        (status = 200, description = "The newest lines", body = LogLines),
+        (status = 400, description = "The question is not what it should be", body = ErrorReply),
+        (status = 404, description = "No such export", body = ErrorReply)))]
+pub async fn show_log(
+    State(app): State<App>,
+    name: NamePath,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Answer {
+    let limit = limit_of(query_of(query)?.limit, LINES)?;
+    let lines = app.keeper.log(&name_of(name)?, limit)?;
+    Ok(json(StatusCode::OK, &LogLines { lines }))
+}
+
 /// List the records of the newest status file, page by page
 #[utoipa::path(get, path = "/api/v1/exports/{name}/records", tag = "exports",
-    params(("name" = String, Path, description = "The name of the export"), RecordQuery),
+    params(("name" = String, Path, description = "The name of the export", example = "data-main"), RecordQuery),
     responses(
         (status = 200, description = "A page of records", body = RecordsPage),
         (status = 400, description = "The question is not what it should be", body = ErrorReply),

@@ -1,6 +1,6 @@
 //! Events as they happen: one stream of server-sent events for each listener, and a bound on how many listen.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -10,6 +10,7 @@ use futures::stream::unfold;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
@@ -17,25 +18,59 @@ use super::api::export_list;
 use super::error::{Answer, ApiError, ErrorReply};
 use crate::serve::event::Frame;
 
-/// So many may listen at once: each costs a connection and some 100 KiB while it is slow.
+/// So many may listen at once: each costs a connection, and while it is slow what it has not yet taken.
 const MOST_LISTENERS: usize = 128;
 
 /// So long may nothing be said: proxies close what is silent for a minute.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// Places for listeners.
-pub struct Listeners(Arc<Semaphore>);
+/// So long may a list be told again in which nothing has changed but how long ago things were.
+const LIST_LASTS: Duration = Duration::from_secs(1);
+
+/// Places for listeners, and what they are told first.
+pub struct Listeners {
+    places: Arc<Semaphore>,
+    list: Mutex<Option<WrittenList>>,
+}
+
+/// The list of all exports as it goes over the wire: a thousand exports are megabytes, written once for all who come
+/// together, and held once however slow they are.
+struct WrittenList {
+    bytes: Bytes,
+    /// The changes that it knows of.
+    changes: u64,
+    at: Instant,
+}
 
 impl Default for Listeners {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_LISTENERS)))
+        Self {
+            places: Arc::new(Semaphore::new(MOST_LISTENERS)),
+            list: Mutex::default(),
+        }
     }
 }
 
 impl Listeners {
     /// How many listen.
     pub fn count(&self) -> usize {
-        MOST_LISTENERS - self.0.available_permits()
+        MOST_LISTENERS - self.places.available_permits()
+    }
+
+    /// The list of all exports, for who listens already: of what changes from now on it is told.
+    fn list(&self, app: &App) -> Bytes {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read first: a change that comes meanwhile makes the list old, not wrong.
+        let changes = app.keeper.events().changes();
+        let known = list.take_if(|list| list.changes == changes && list.at.elapsed() < LIST_LASTS);
+        let known = known.unwrap_or_else(|| WrittenList {
+            bytes: written(&Frame::new("exports", &export_list(app))),
+            changes,
+            at: Instant::now(),
+        });
+        let bytes = known.bytes.clone();
+        *list = Some(known);
+        bytes
     }
 }
 
@@ -57,7 +92,7 @@ struct Listener {
         (status = 200, description = "A stream without an end", content_type = "text/event-stream", body = String),
         (status = 503, description = "Too many listen already", body = ErrorReply)))]
 pub async fn events(State(app): State<App>) -> Answer {
-    let place = Arc::clone(&app.listeners.0).try_acquire_owned().map_err(|_| {
+    let place = Arc::clone(&app.listeners.places).try_acquire_owned().map_err(|_| {
         ApiError::later(
             StatusCode::SERVICE_UNAVAILABLE,
             "too many clients listen already",
@@ -85,7 +120,7 @@ impl Listener {
     /// What comes next; nothing more once the server ends.
     async fn next(&mut self) -> Option<Bytes> {
         if std::mem::take(&mut self.is_behind) {
-            return Some(written(&Frame::new("exports", &export_list(&self.app))));
+            return Some(self.app.listeners.list(&self.app));
         }
         tokio::select! {
             biased;
@@ -96,7 +131,7 @@ impl Listener {
                 Err(RecvError::Lagged(_)) => {
                     // What waits is older than the list that is to come.
                     self.frames = self.frames.resubscribe();
-                    Some(written(&Frame::new("exports", &export_list(&self.app))))
+                    Some(self.app.listeners.list(&self.app))
                 }
             },
             () = tokio::time::sleep(SILENCE) => Some(Bytes::from_static(b": still here\n\n")),

@@ -48,6 +48,11 @@ impl Guard {
         }
     }
 
+    /// Whether a token is asked for.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.access, Access::Token(_))
+    }
+
     fn check(&self, request: &Request) -> Result<(), ApiError> {
         let path = request.uri().path();
         let is_hook = path.starts_with("/hooks/");
@@ -56,7 +61,7 @@ impl Guard {
         if is_change && !is_hook {
             self.check_origin(request.headers())?;
         }
-        if path.starts_with("/api/") || path == "/metrics" {
+        if needs_token(path) {
             self.check_token(request.headers())?;
         }
         if is_change && !self.rate.take() {
@@ -72,7 +77,7 @@ impl Guard {
     /// A page of somebody else can give its own name the address of this machine, and would then be of our origin.
     /// Who has to show a token is safe from that.
     fn check_host(&self, request: &Request) -> Result<(), ApiError> {
-        if matches!(self.access, Access::Token(_)) {
+        if self.is_closed() {
             return Ok(());
         }
         let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
@@ -139,6 +144,11 @@ impl Guard {
             None => Err(unauthorized("this server asks for a token")),
         }
     }
+}
+
+/// Whether whoever asks for a path must show the token, where there is one.
+pub fn needs_token(path: &str) -> bool {
+    path.starts_with("/api/") || path == "/metrics"
 }
 
 fn unauthorized(message: &str) -> ApiError {

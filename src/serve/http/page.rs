@@ -10,7 +10,12 @@ use sha2::{Digest as _, Sha256};
 
 const SHELL: &str = include_str!("../page/index.html");
 const STYLE: &str = include_str!("../page/page.css");
-const SCRIPT: &str = include_str!("../page/page.js");
+const SCRIPT: &str = concat!(
+    include_str!("../page/words.js"),
+    include_str!("../page/card.js"),
+    include_str!("../page/detail.js"),
+    include_str!("../page/page.js"),
+);
 
 /// The page, and the rule that the browser holds it to: this script and this style by their hashes, nothing else.
 static PAGE: LazyLock<(String, HeaderValue)> = LazyLock::new(|| {

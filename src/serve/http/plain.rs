@@ -67,6 +67,8 @@ pub async fn readyz(State(app): State<App>) -> Answer {
 #[utoipa::path(get, path = "/metrics", tag = "server",
     responses((status = 200, description = "The text format 0.0.4", content_type = "text/plain", body = String)))]
 pub async fn metrics(State(app): State<App>) -> Answer {
-    let text = metrics::text(&app.keeper.measure(), &app.keeper.requests(), app.listeners.count());
+    let keeper = &app.keeper;
+    let (measured, requests) = (keeper.measure(), keeper.requests());
+    let text = metrics::text(&measured, &requests, &keeper.observed(), app.listeners.count());
     Ok(with_type(text, "text/plain; version=0.0.4; charset=utf-8"))
 }

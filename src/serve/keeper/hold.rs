@@ -11,6 +11,7 @@ use super::Shared;
 use crate::export::continuous::ContinuousState;
 use crate::serve::definition::Options;
 use crate::serve::live::Live;
+use crate::serve::log::LogLevel;
 use crate::serve::name::ExportName;
 use crate::serve::open::{Opened, Parts};
 use crate::serve::records::StatusFiles;
@@ -89,6 +90,7 @@ impl Hold {
             again: Arc::clone(&again),
             tell,
         };
+        work.say(LogLevel::Info, "switched on");
         shared.tasks.spawn(work.run());
         Self {
             wake,
@@ -145,6 +147,7 @@ impl Work {
             Standing::Open { state, .. } => Some(state.clone()),
             Standing::Opening { .. } | Standing::Ended { .. } => None,
         };
+        self.say(LogLevel::Info, "ended");
         self.tell.send_replace(Standing::Ended { state });
         self.shared.changed(&self.plan.name);
     }
@@ -171,6 +174,10 @@ impl Work {
                 causes: Vec::new(),
             };
             if trouble.times == 1 {
+                self.say(
+                    LogLevel::Error,
+                    &format!("cannot be opened, and is tried again: {}", trouble.message),
+                );
                 tracing::warn!(export = %self.plan.name, error = %trouble.message, "cannot be opened; it will be tried again");
             }
             before = Some(trouble.clone());
@@ -186,6 +193,10 @@ impl Work {
                 () = self.again.wanted.notified() => delay = FIRST_DELAY,
             }
         }
+    }
+
+    fn say(&self, level: LogLevel, text: &str) {
+        self.plan.live.log.say(level, text);
     }
 
     async fn open(&self) -> Result<Opened, crate::serve::definition::Complaint> {
@@ -231,7 +242,12 @@ impl Work {
         self.shared.changed(&self.plan.name);
         let told = async {
             let mut state = state;
+            let mut troubles = Troubles::new(self.plan.live.passes());
             while state.changed().await.is_ok() {
+                let news = troubles.news(&state.borrow(), self.plan.live.passes());
+                if let Some(text) = news {
+                    self.say(LogLevel::Error, &text);
+                }
                 self.shared.changed(&self.plan.name);
                 tokio::time::sleep(BREATH).await;
             }
@@ -249,5 +265,58 @@ impl Work {
             () = loops => {}
         }
         drop(watch);
+    }
+}
+
+/// Tells what kept the loop from even beginning a run: what came of runs is told by themselves.
+struct Troubles {
+    /// The failures in a row that are known, and since when.
+    known: Option<(Timestamp, u32)>,
+    /// The passes that had ended then.
+    passes: u64,
+}
+
+impl Troubles {
+    fn new(passes: u64) -> Self {
+        Self { known: None, passes }
+    }
+
+    fn news(&mut self, state: &ContinuousState, passes: u64) -> Option<String> {
+        let failures = state.error.as_ref().map(|error| (error.since, error.times));
+        let is_new = failures != self.known;
+        let is_of_a_run = passes != self.passes;
+        self.known = failures;
+        self.passes = passes;
+        let error = state.error.as_ref().filter(|_| is_new && !is_of_a_run)?;
+        Some(format!("the head cannot be read, and is tried again: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::continuous::LastError;
+
+    #[test]
+    fn a_head_that_cannot_be_read_is_told_each_time_and_what_a_run_told_is_not_told_again() {
+        let mut state = ContinuousState::new("git:/x", &"s3://b/".parse().unwrap());
+        let mut troubles = Troubles::new(7);
+        assert_eq!(troubles.news(&state, 7), None);
+        let failed = |times| LastError {
+            message: "gone".to_owned(),
+            causes: vec!["unmounted".to_owned()],
+            since: Timestamp::UNIX_EPOCH,
+            times,
+        };
+        state.error = Some(failed(1));
+        let told = "the head cannot be read, and is tried again: gone: unmounted";
+        assert_eq!(troubles.news(&state, 7).as_deref(), Some(told));
+        assert_eq!(troubles.news(&state, 7), None, "nothing is new");
+        state.error = Some(failed(2));
+        assert_eq!(troubles.news(&state, 7).as_deref(), Some(told));
+        state.error = Some(failed(3));
+        assert_eq!(troubles.news(&state, 8), None, "a run ended, and told of itself");
+        state.error = None;
+        assert_eq!(troubles.news(&state, 9), None);
     }
 }

@@ -9,6 +9,7 @@ use super::{Kept, Shared};
 use crate::export::continuous::ContinuousState;
 use crate::serve::definition::{Complaint, Definition};
 use crate::serve::keeper::told::chain;
+use crate::serve::log::LogLevel;
 use crate::serve::name::ExportName;
 use crate::serve::open::Facts;
 use crate::serve::registry::{RegistryError, Stamp};
@@ -71,6 +72,9 @@ impl Shared {
         if let Some(trouble) = trouble.as_ref().filter(|trouble| last.as_ref() != Some(*trouble)) {
             tracing::warn!("{trouble}");
         }
+        if *last != trouble {
+            self.events.note_change();
+        }
         *last = trouble;
     }
 
@@ -110,6 +114,7 @@ impl Shared {
             Err(complaint) => {
                 if kept.complaint.as_ref() != Some(&complaint) {
                     tracing::error!(export = %name, "{complaint}");
+                    kept.live.log.say(LogLevel::Error, &complaint.to_string());
                 }
                 kept.complaint = Some(complaint);
             }

@@ -227,3 +227,27 @@ async fn a_hint_reaches_those_of_its_repository_and_branch() {
         assert_eq!(facts(own).is_of_branch(hint), expected, "{own:?}");
     }
 }
+
+#[tokio::test]
+async fn the_log_of_an_export_says_what_it_met_since_it_was_switched_on() {
+    let bench = bench();
+    let options = [("export-path", "s3://b/a/")];
+    bench.keeper.create(request("a", &options)).await.unwrap();
+    bench.until("a", |view| view.state == StateView::Retrying).await;
+    bench.keeper.run_now(&name("a")).unwrap();
+    bench.keeper.stop(&name("a")).await.unwrap();
+    let lines = bench.keeper.log(&name("a"), 100).unwrap();
+    let texts: Vec<&str> = lines.iter().map(|line| &*line.text).collect();
+    let expected = [
+        "switched on",
+        "cannot be opened, and is tried again: the source is not there",
+        "told to look now",
+        "ended",
+    ];
+    assert_eq!(texts, expected);
+    assert_eq!(bench.keeper.log(&name("a"), 1).unwrap()[0].text, "ended");
+    assert!(matches!(
+        bench.keeper.log(&name("b"), 1),
+        Err(KeepError::Unknown { .. })
+    ));
+}

@@ -11,7 +11,7 @@ use crate::export::continuous::Phase;
 use crate::serve::live::Tally;
 use crate::serve::name::ExportName;
 use crate::serve::view::{Difference, ExportView, RECENT_RUNS, RunView, StateView, TroubleView};
-use crate::store::RequestTotals;
+use crate::store::{Observed, RequestTotals};
 
 /// All numbers of a keeper at one moment.
 #[derive(Debug, Default)]
@@ -68,6 +68,11 @@ impl Keeper {
         if text.is_empty() { "no exports".to_owned() } else { text }
     }
 
+    /// How the requests of all exports ended, and how long they took.
+    pub fn observed(&self) -> Observed {
+        self.shared.counts.observed()
+    }
+
     /// The requests of all exports so far.
     pub fn requests(&self) -> RequestTotals {
         self.shared.counts.totals()
@@ -82,6 +87,7 @@ impl Shared {
     /// Tells that an export is another than it was.
     pub(super) fn changed(&self, name: &ExportName) {
         self.moved.notify_waiters();
+        self.events.note_change();
         if !self.events.has_listeners() {
             return;
         }

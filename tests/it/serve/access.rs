@@ -190,6 +190,7 @@ async fn the_description_names_every_route_and_every_status() {
             "GET /api/v1/events",
             "GET /api/v1/exports",
             "GET /api/v1/exports/{name}",
+            "GET /api/v1/exports/{name}/log",
             "GET /api/v1/exports/{name}/records",
             "GET /api/v1/exports/{name}/runs",
             "GET /api/v1/openapi.json",

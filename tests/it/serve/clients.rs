@@ -175,5 +175,6 @@ async fn history_records_and_numbers_tell_what_was_done() {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
     }
     assert!(metrics.contains("lakesync_last_success_timestamp_seconds{export=\"x\"} "));
-    assert!(metrics.contains("lakesync_s3_requests_total{op=\"PutObject\"} "));
+    assert!(metrics.contains("lakesync_s3_requests_total{op=\"PutObject\",status=\"ok\"} "));
+    assert!(metrics.contains("lakesync_s3_request_seconds_count{op=\"PutObject\"} "));
 }

@@ -76,7 +76,8 @@ impl Request {
             // A server that refuses need not read the whole body.
             let _refused = stream.write_all(&self.body).await;
             let mut bytes = Vec::new();
-            let _reset = stream.read_to_end(&mut bytes).await;
+            // Some servers leave a connection open that they were asked to close. An end may also be a reset.
+            while !is_whole(&bytes) && stream.read_buf(&mut bytes).await.is_ok_and(|length| length > 0) {}
             Reply::parse(&bytes)
         };
         tokio::time::timeout(PATIENCE, exchange)
@@ -85,12 +86,22 @@ impl Request {
     }
 }
 
+/// Where the head of a reply ends.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|window| window == b"\r\n\r\n")
+}
+
+/// Whether these are all bytes of a reply that says how many it has.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some(end) = end_of_head(bytes) else { return false };
+    let head = Reply::parse(&bytes[..end + 4]);
+    let length = head.header("content-length").and_then(|length| length.parse().ok());
+    length.is_some_and(|length: usize| bytes.len() >= end + 4 + length)
+}
+
 impl Reply {
     fn parse(bytes: &[u8]) -> Self {
-        let end = bytes
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")
-            .expect("a reply has a head");
+        let end = end_of_head(bytes).expect("a reply has a head");
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Self {

@@ -42,20 +42,10 @@ impl Recipe {
 
     /// The program, which must be there.
     pub fn program(self) -> Result<PathBuf, String> {
-        let home = std::env::var_os("LAKESYNC_TEST_SERVERS")
-            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".servers"), PathBuf::from);
-        let program = match self {
-            Self::SeaweedFs | Self::SeaweedApart => home.join("venv/bin/weed"),
-            Self::VersityGw => home.join("bin/versitygw"),
-        };
-        if program.is_file() {
-            Ok(program)
-        } else {
-            let (name, program) = (self.name(), program.display());
-            Err(format!(
-                "{name} is not installed at {program}; run tools/servers.sh, or set LAKESYNC_TEST_SERVERS"
-            ))
-        }
+        installed(match self {
+            Self::SeaweedFs | Self::SeaweedApart => "venv/bin/weed",
+            Self::VersityGw => "bin/versitygw",
+        })
     }
 
     /// The arguments, with all its files below `folder`; the first port is the one that speaks S3.
@@ -92,6 +82,20 @@ impl Recipe {
         };
         Ok(line.lines().map(str::to_owned).collect())
     }
+}
+
+/// A program that tools/servers.sh installs, which must be there.
+pub fn installed(program: &str) -> Result<PathBuf, String> {
+    let home = std::env::var_os("LAKESYNC_TEST_SERVERS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".servers"), PathBuf::from);
+    let program = home.join(program);
+    if program.is_file() {
+        return Ok(program);
+    }
+    Err(format!(
+        "{} is not installed; run tools/servers.sh, or set LAKESYNC_TEST_SERVERS",
+        program.display()
+    ))
 }
 
 fn identities() -> String {
