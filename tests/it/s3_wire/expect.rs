@@ -48,7 +48,8 @@ async fn a_large_body_waits_until_it_is_wanted() {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
         reads_body(&mut stream).await
     };
-    let (sent, body) = tokio::join!(store.put(&key("a"), large()), server);
+    let to = key("a");
+    let (sent, body) = tokio::join!(store.put(&to, large()), server);
     sent.unwrap();
     assert_eq!(body, vec![7; SIZE]);
 }
@@ -90,7 +91,8 @@ async fn a_server_that_does_not_know_the_question_gets_the_body_all_the_same() {
         head(&mut stream).await;
         reads_body(&mut stream).await
     };
-    let (sent, body) = tokio::join!(store.put(&key("a"), large()), server);
+    let to = key("a");
+    let (sent, body) = tokio::join!(store.put(&to, large()), server);
     sent.unwrap();
     assert_eq!(body.len(), SIZE);
 }

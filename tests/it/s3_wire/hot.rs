@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lakesync::model::ETag;
 use lakesync::store::{
-    Checksum, Condition, CopySource, Put, S3Config, S3Store, Store as _, StoreError, StoreErrorKind, Upload,
+    Checksum, Condition, CopySource, ObjectHeaders, Put, S3Config, S3Store, Store as _, StoreError, StoreErrorKind,
+    Upload,
 };
 
 use super::server::{Answer, Server};
@@ -23,11 +24,12 @@ async fn all_six(store: &S3Store) -> Vec<StoreError> {
         etag: Some(ETag::new("e")),
         size: 9,
     };
-    let put = Put::new("x", Condition::Always);
-    let copied = store.copy(&from, &key("a"), &Condition::Always, &Default::default());
+    let (to, put) = (key("a"), Put::new("x", Condition::Always));
+    let headers = ObjectHeaders::default();
+    let copied = store.copy(&from, &to, &Condition::Always, &headers).await;
     vec![
-        store.put(&key("a"), put).await.unwrap_err(),
-        copied.await.unwrap_err(),
+        store.put(&to, put).await.unwrap_err(),
+        copied.unwrap_err(),
         store
             .upload_part(&upload, 1, "x".into(), Checksum::None, None)
             .await

@@ -272,7 +272,6 @@ async fn a_success_with_a_broken_or_strange_body_is_the_same_kind_to_both() {
         Answer::error(200, "InternalError"),
         Answer::error(200, "SlowDown"),
         Answer::new(200, "ETag: \"e\"", ""),
-        Answer::new(200, "ETag: \"e\"", "<CopyObjectResult><ETag>x"),
         Answer::new(200, "", "no XML"),
         Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n<CopyObjectResult><ETag>\"e\"</ETag>").then_close(),
         Answer::raw("HTTP/1.1 200 O").then_close(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_s3::types::Delete;
-use aws_smithy_xml::decode::{Document, ScopedDecoder, XmlDecodeError, try_data};
+use aws_smithy_xml::decode::{Document, ScopedDecoder, StartEl, XmlDecodeError, try_data};
 use aws_smithy_xml::encode::XmlWriter;
 use http::response::Parts;
 
@@ -79,7 +79,7 @@ pub(super) fn batch_errors(request: RequestKind, head: &Parts, body: &[u8]) -> R
     let read = || {
         let mut document = Document::try_from(body)?;
         let mut root = document.root_element()?;
-        let name = root.start_el().local().to_owned();
+        let name = whole(body, root.start_el())?;
         let mut errors = Vec::new();
         if name == "DeleteResult" {
             while let Some(mut element) = root.next_tag() {
@@ -116,7 +116,7 @@ fn batch_error(element: &mut ScopedDecoder<'_, '_>) -> Result<BatchError, XmlDec
 fn children(body: &[u8]) -> Result<(String, HashMap<String, String>), XmlDecodeError> {
     let mut document = Document::try_from(body)?;
     let mut root = document.root_element()?;
-    let name = root.start_el().local().to_owned();
+    let name = whole(body, root.start_el())?;
     let mut texts = HashMap::new();
     while let Some(mut child) = root.next_tag() {
         let name = child.start_el().local().to_owned();
@@ -126,6 +126,23 @@ fn children(body: &[u8]) -> Result<(String, HashMap<String, String>), XmlDecodeE
         }
     }
     Ok((name, texts))
+}
+
+/// The name of a root whose end is there, too. The parser takes a document that was cut off for one that ends, and a batch
+/// whose errors were cut off would pass for one without any.
+fn whole(body: &[u8], root: &StartEl<'_>) -> Result<String, XmlDecodeError> {
+    let name = root.local();
+    let last = body
+        .trim_ascii_end()
+        .rsplit(|byte| *byte == b'<')
+        .next()
+        .unwrap_or_default();
+    let is_end = last.ends_with(b">") && last.windows(name.len()).any(|part| part == name.as_bytes());
+    if is_end {
+        Ok(name.to_owned())
+    } else {
+        Err(XmlDecodeError::custom(format!("<{name}> has no end")))
+    }
 }
 
 fn unexpected(root: &str) -> XmlDecodeError {
