@@ -8,6 +8,7 @@
 //! endpoints for both.
 
 mod config;
+mod copies;
 mod error;
 mod lean;
 mod object;

@@ -1,6 +1,6 @@
 //! The keys that requests are signed with, as the SDK's chain gives them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -25,20 +25,34 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Loaded = Result<Arc<Known>, Arc<CredentialsError>>;
 
+type Renewal = Shared<BoxFuture<'static, Loaded>>;
+
 /// A copy of what the chain gave; renewals that meet are one.
 pub(super) struct CachedCredentials {
     provider: SharedCredentialsProvider,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
     known: Option<Arc<Known>>,
-    renewal: Option<Shared<BoxFuture<'static, Loaded>>>,
+    renewal: Option<Renewal>,
     /// Until when nothing is renewed that still holds.
     leave_alone: Option<SystemTime>,
     /// Whether the store refused a request that was signed with what is known.
     is_doubted: bool,
+}
+
+impl State {
+    /// Takes what a renewal brought.
+    fn settle(&mut self, loaded: &Loaded, now: SystemTime) {
+        self.renewal = None;
+        let is_doubted = std::mem::take(&mut self.is_doubted);
+        self.leave_alone = (is_doubted || loaded.is_err()).then(|| now + LEAVE_ALONE);
+        if let Ok(known) = loaded {
+            self.known = Some(Arc::clone(known));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -72,7 +86,7 @@ impl CachedCredentials {
     pub(super) fn new(provider: SharedCredentialsProvider) -> Self {
         Self {
             provider,
-            state: Mutex::default(),
+            state: Arc::default(),
         }
     }
 
@@ -83,7 +97,7 @@ impl CachedCredentials {
 
     async fn get_at(&self, now: SystemTime) -> Result<Arc<Identity>, Arc<CredentialsError>> {
         let (held, renewal) = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&self.state);
             let held = state.known.clone().filter(|known| known.holds(now));
             if let Some(known) = &held {
                 let is_alone = state.leave_alone.is_some_and(|until| now < until);
@@ -100,13 +114,11 @@ impl CachedCredentials {
             (held, renewal)
         };
         let loaded = renewal.clone().await;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.renewal.as_ref().is_some_and(|current| current.ptr_eq(&renewal)) {
-            state.renewal = None;
-            let is_doubted = std::mem::take(&mut state.is_doubted);
-            state.leave_alone = (is_doubted || loaded.is_err()).then(|| now + LEAVE_ALONE);
-            if let Ok(known) = &loaded {
-                state.known = Some(Arc::clone(known));
+        {
+            let mut state = lock(&self.state);
+            // One whose runtime ended has left its place taken.
+            if state.renewal.as_ref().is_some_and(|current| current.ptr_eq(&renewal)) {
+                state.renewal = None;
             }
         }
         match (loaded, held) {
@@ -121,25 +133,36 @@ impl CachedCredentials {
 
     /// Has the chain asked again before the next request, since the store refused one signed so.
     pub(super) fn doubt(&self, identity: &Arc<Identity>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let is_of_known = |known: &Arc<Known>| Arc::ptr_eq(&known.identity, identity);
         if state.known.as_ref().is_some_and(is_of_known) {
             state.is_doubted = true;
         }
     }
 
-    fn load(&self, now: SystemTime) -> Shared<BoxFuture<'static, Loaded>> {
-        let provider = self.provider.clone();
-        let load = async move {
-            let loaded = tokio::time::timeout(LOAD_TIMEOUT, provider.provide_credentials()).await;
-            match loaded {
+    /// Asks the chain, in a task of its own: whoever began it may be given up before it ends.
+    fn load(&self, now: SystemTime) -> Renewal {
+        let (provider, state) = (self.provider.clone(), Arc::clone(&self.state));
+        let task = tokio::spawn(async move {
+            let loaded = match tokio::time::timeout(LOAD_TIMEOUT, provider.provide_credentials()).await {
                 Ok(Ok(credentials)) => Ok(Arc::new(Known::new(&credentials, now))),
                 Ok(Err(error)) => Err(Arc::new(error)),
                 Err(_) => Err(Arc::new(CredentialsError::provider_timed_out(LOAD_TIMEOUT))),
-            }
-        };
-        load.boxed().shared()
+            };
+            lock(&state).settle(&loaded, now);
+            loaded
+        });
+        async move {
+            task.await
+                .unwrap_or_else(|error| Err(Arc::new(CredentialsError::unhandled(error))))
+        }
+        .boxed()
+        .shared()
     }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
