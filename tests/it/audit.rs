@@ -51,6 +51,7 @@ impl Audit {
         TestBucket {
             bucket: self.export_path.bucket.clone(),
             server: self.server,
+            http_client: Default::default(),
         }
     }
 
@@ -162,6 +163,7 @@ impl Audit {
         let store = TestBucket {
             bucket: self.status_path.bucket.clone(),
             server: self.server,
+            http_client: Default::default(),
         }
         .store_at(&self.server.endpoint)
         .await;
