@@ -174,7 +174,8 @@ async fn copies(store: &S3Store, requests: usize) {
                 etag: Some(ETag::new("e")),
                 size: SIZE as u64,
             };
-            let copied = store.copy(&from, &key(number), &Condition::Absent, &headers());
+            let (to, headers) = (key(number), headers());
+            let copied = store.copy(&from, &to, &Condition::Absent, &headers);
             copied.await.unwrap();
         }
     })

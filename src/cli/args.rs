@@ -313,7 +313,7 @@ pub struct CheckoutArgs {
     pub delete: bool,
     /// Write N files at once
     #[arg(long, value_name = "N", default_value = "32")]
-    pub concurrency: usize,
+    pub jobs: usize,
     #[command(flatten)]
     pub interval: IntervalArgs,
     #[command(flatten)]

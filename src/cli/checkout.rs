@@ -59,7 +59,7 @@ pub async fn cmd_checkout(ui: &Ui, args: &CheckoutArgs, world: &World, signals: 
         state_folder: state_folder.join("lakesync/checkouts"),
         force: args.force,
         delete: args.delete,
-        parallelism: NonZeroUsize::new(args.concurrency).unwrap_or(NonZeroUsize::MIN),
+        parallelism: NonZeroUsize::new(args.jobs).unwrap_or(NonZeroUsize::MIN),
         lakectl_uri: opened.lakectl_uri(),
     };
     let source = opened.browse();

@@ -176,7 +176,7 @@ async fn a_checkout_that_is_killed_is_gone_on_with() {
     room.repository.commit("many");
     let mut kills = 0;
     for wait in (5..).step_by(25) {
-        let child = room.checkout(&["--concurrency", "2"]);
+        let child = room.checkout(&["--jobs", "2"]);
         tokio::time::sleep(Duration::from_millis(wait)).await;
         if child.id().is_none() {
             break;

@@ -36,7 +36,7 @@ impl Looked {
         })
     }
 
-    fn file(&self, path: RelPath, entry: Entry) -> Child {
+    fn file(path: &RelPath, entry: Entry) -> Child {
         Child {
             name: path.file_name().into(),
             node: Node::File(entry),
@@ -57,7 +57,7 @@ impl Looked {
             RangeChild::File(entry) => {
                 let path = self.inner.selection.path_of(entry.key)?;
                 let entry = entry_of_range(path.clone(), &entry, &self.storage_namespace);
-                Some(self.file(path, entry))
+                Some(Self::file(&path, entry))
             }
         }
     }
@@ -68,7 +68,7 @@ impl Looked {
             PageChild::File(stats) => {
                 let path = self.inner.selection.path_of(stats.path.as_bytes())?;
                 let entry = entry_of_stats(path.clone(), *stats, &self.storage_namespace);
-                Some(self.file(path, entry))
+                Some(Self::file(&path, entry))
             }
         }
     }

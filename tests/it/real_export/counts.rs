@@ -57,11 +57,11 @@ async fn costs(world: World, files: usize) {
 /// P8: a change costs what it changed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_changed_file_of_20_000_costs_20_requests_and_a_first_export_its_objects_and_60() {
-    costs(World::git(servers::seaweedfs()).await, 20_000).await;
+    Box::pin(costs(World::git(servers::seaweedfs()).await, 20_000)).await;
 }
 
 /// P8: the same where deletes and copies must be guarded one by one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_holds_on_a_server_that_ignores_some_conditions() {
-    costs(World::dir(servers::versitygw()).await, 2_000).await;
+    Box::pin(costs(World::dir(servers::versitygw()).await, 2_000)).await;
 }

@@ -19,8 +19,11 @@ const ASK_FOR: Duration = Duration::from_secs(1);
 pub(super) struct SentBody {
     bytes: Bytes,
     /// What holds them back.
-    asked: Option<(Arc<Expected>, Option<Pin<Box<Sleep>>>)>,
+    asked: Option<Asked>,
 }
+
+/// The store was asked whether it wants a body; the timer runs from when the head has gone out.
+type Asked = (Arc<Expected>, Option<Pin<Box<Sleep>>>);
 
 /// Whether the store has said that it wants the body.
 #[derive(Default)]

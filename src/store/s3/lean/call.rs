@@ -61,6 +61,15 @@ impl Outgoing {
     }
 }
 
+/// The bytes of a request, where the SDK has a stream: each client makes its own of them.
+pub(in crate::store::s3) struct Payload(Bytes);
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
 /// What the SDK calls an interceptor.
 pub(in crate::store::s3) trait Hook {
     /// Takes its place in a request.
@@ -183,6 +192,7 @@ impl<R: ReadReply> Call<R> {
         self.header("x-amz-copy-source", Some(source))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "so the SDK's setter takes it")]
     pub(in crate::store::s3) fn metadata_directive(self, directive: MetadataDirective) -> Self {
         self.header("x-amz-metadata-directive", Some(directive.as_str().to_owned()))
     }
@@ -206,14 +216,15 @@ impl<R: ReadReply> Call<R> {
         self
     }
 
-    pub(in crate::store::s3) fn body(mut self, body: Bytes) -> Self {
-        self.outgoing.body = body;
+    pub(in crate::store::s3) fn body(mut self, body: Payload) -> Self {
+        self.outgoing.body = body.0;
         self
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "so the SDK's setter takes it")]
     pub(in crate::store::s3) fn delete(self, batch: Delete) -> Self {
         self.header("content-type", Some("application/xml".to_owned()))
-            .body(xml::batch(&batch).into())
+            .body(Bytes::from(xml::batch(&batch)).into())
     }
 
     /// Nothing to do: what the SDK has behind this is here, too.
