@@ -211,7 +211,7 @@ impl Body {
     }
 
     /// Reads it to its end and keeps what lies within `range`.
-    pub(super) async fn part(mut self, range: Range<u64>) -> Result<Bytes, SourceError> {
+    pub async fn part(mut self, range: Range<u64>) -> Result<Bytes, SourceError> {
         let mut kept = BytesMut::new();
         let mut at = 0_u64;
         while let Some(chunk) = self.next_chunk().await? {
