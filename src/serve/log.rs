@@ -24,6 +24,15 @@ const LONGEST_LINE_BYTES: usize = 2 << 10;
 /// So many objects of one run that failed are named; the status file has them all.
 const FAILURES_NAMED: u64 = 20;
 
+/// A time in words: most runs are short.
+fn time_text(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1_000.0)
+    } else {
+        format!("{seconds:.1} s")
+    }
+}
+
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -114,8 +123,9 @@ impl ExportLog {
     /// A run has ended.
     pub fn ran(&self, outcome: &Result<Report, ExportError>, seconds: f64) {
         let mut kept = self.kept();
+        let took = time_text(seconds);
         match outcome {
-            Ok(report) => kept.reported(report, seconds),
+            Ok(report) => kept.reported(report, &took),
             Err(error) => {
                 if let ExportError::Refused(Refusal::Hook { report }) = error {
                     kept.hook(report);
@@ -131,7 +141,7 @@ impl ExportLog {
                 } else {
                     let mut why = vec![error.to_string()];
                     why.extend(causes(error, ToString::to_string));
-                    format!("ended after {seconds:.1} s: {}", why.join(": "))
+                    format!("ended after {took}: {}", why.join(": "))
                 };
                 // A lease is asked for again every few seconds; that it is waited for is said once.
                 if !is_held || kept.lines.back().is_none_or(|last| last.text != text) {
@@ -147,7 +157,7 @@ impl ExportLog {
 }
 
 impl Kept {
-    fn reported(&mut self, report: &Report, seconds: f64) {
+    fn reported(&mut self, report: &Report, took: &str) {
         for hook in &report.hooks {
             self.hook(hook);
         }
@@ -159,7 +169,7 @@ impl Kept {
             Outcome::Unchanged => self.say(LogLevel::Info, &format!("nothing to do: {commit} is out already")),
             Outcome::Exported => {
                 let text = format!(
-                    "{commit} is out after {seconds:.1} s: {} sent ({} bytes), {} copied, {} deleted",
+                    "{commit} is out after {took}: {} sent ({} bytes), {} copied, {} deleted",
                     counts.put, counts.put_bytes, counts.copied, counts.deleted
                 );
                 self.say(LogLevel::Info, &text);
@@ -173,7 +183,7 @@ impl Kept {
                     );
                 }
                 let text = format!(
-                    "{commit} is not whole after {seconds:.1} s: {} objects failed, {} sent, {} copied",
+                    "{commit} is not whole after {took}: {} objects failed, {} sent, {} copied",
                     counts.failed, counts.put, counts.copied
                 );
                 self.say(LogLevel::Error, &text);
@@ -190,8 +200,8 @@ impl Kept {
             HookEnd::Success => LogLevel::Info,
             _ => LogLevel::Warning,
         };
-        let (hook, end, seconds) = (report.hook, &report.end, report.elapsed.as_secs_f64());
-        self.say(level, &format!("{hook} {end} after {seconds:.1} s"));
+        let (hook, end, took) = (report.hook, &report.end, time_text(report.elapsed.as_secs_f64()));
+        self.say(level, &format!("{hook} {end} after {took}"));
     }
 
     fn say(&mut self, level: LogLevel, text: &str) {

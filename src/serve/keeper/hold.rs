@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_head_that_cannot_be_read_is_told_each_time_and_what_a_run_told_is_not_told_again() {
-        let mut state = ContinuousState::new("git:/x", &"s3://b/".parse().unwrap());
+        let mut state = ContinuousState::new("git:/x", &"s3://bucket/".parse().unwrap());
         let mut troubles = Troubles::new(7);
         assert_eq!(troubles.news(&state, 7), None);
         let failed = |times| LastError {
