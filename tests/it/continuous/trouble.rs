@@ -17,6 +17,8 @@ async fn a_store_that_was_down_gets_what_it_missed() {
     let weather = Weather::over(&wire, 1);
     let mut follower = room.follow_git(&wire.endpoint, &repository, &[]);
     room.until_out(&follower, |head| head.commit == first.as_str()).await;
+    // All of the run, what it cleans up included: one that is under way waits for its lease as long as that may live.
+    follower.until_said(&format!("Exported {}", first.short())).await;
     weather.turn(Mood::Outage);
     let mut last = first;
     for number in 0..5 {
