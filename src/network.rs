@@ -3,11 +3,10 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
 
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 
 /// Proxies, and certificates to trust.
 #[derive(Clone, Default)]
@@ -79,23 +78,6 @@ impl Network {
             return Err(NetworkError::CaBundleEmpty { path: path.clone() });
         }
         Ok(usable)
-    }
-
-    /// What a client over TLS trusts: the system's certificates, and those of the bundle. An odd one of the system's
-    /// does not spoil the others.
-    pub fn trust(&self) -> Result<ClientConfig, NetworkError> {
-        /// Reading hundreds of files takes a while, and every bucket has a client.
-        static OF_THE_SYSTEM: LazyLock<Vec<CertificateDer<'static>>> =
-            LazyLock::new(|| rustls_native_certs::load_native_certs().certs);
-
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(OF_THE_SYSTEM.iter().cloned());
-        roots.add_parsable_certificates(self.certificates()?);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring has ciphers for all versions that are safe");
-        Ok(config.with_root_certificates(roots).with_no_client_auth())
     }
 
     /// The proxy of `https` servers, as `make` makes it of its URL.

@@ -35,7 +35,7 @@ pub use request::{
     RequestKind, StoreTime, Upload, UploadListing, Versioning, WriteClass, Written,
 };
 pub use retry::{RetryConfig, Retrying};
-pub use s3::{Addressing, HttpClient, Keys, S3Config, S3ConfigError, S3Store};
+pub use s3::{Addressing, Keys, S3Config, S3ConfigError, S3Store};
 
 use std::ops::Range;
 

@@ -7,9 +7,7 @@ mod continuous;
 mod lakefs;
 mod store;
 
-pub use choices::{
-    Addressing, ChecksumChoice, HttpClientChoice, LeaseChoice, LfsChoice, ListingChoice, OddKeysChoice, Preserve,
-};
+pub use choices::{Addressing, ChecksumChoice, LeaseChoice, LfsChoice, ListingChoice, OddKeysChoice, Preserve};
 pub use choices::{RecordsChoice, SkipOrError, SymlinkChoice, TransferChoice, VerifyLevel};
 pub use continuous::{ContinuousArgs, HookArgs, IntervalArgs};
 pub use lakefs::{LakeFsArgs, SourceBytesArgs};

@@ -19,7 +19,7 @@ use crate::limits::Bandwidth;
 use crate::model::Bucket;
 use crate::progress::Progress;
 use crate::source::Source;
-use crate::store::{Addressing, HttpClient, Limiter, RequestCounts, RetryConfig, Retrying, S3Config, S3Store, Store};
+use crate::store::{Addressing, Limiter, RequestCounts, RetryConfig, Retrying, S3Config, S3Store, Store};
 
 /// So many requests at once are enough for commands that read a few small files.
 pub const FEW_REQUESTS: usize = 8;
@@ -156,10 +156,6 @@ pub async fn connect(job: &StoreJob, bucket: &Bucket) -> Result<Arc<dyn Store>, 
         sse: args.sse.clone(),
         sse_kms_key_id: args.sse_kms_key_id.clone(),
         concurrency: job.concurrency,
-        http_client: match args.http_client {
-            flags::HttpClientChoice::Lean => HttpClient::Lean,
-            flags::HttpClientChoice::Sdk => HttpClient::Sdk,
-        },
         network: job.network.clone(),
         ..S3Config::new(bucket.clone())
     };

@@ -51,7 +51,6 @@ impl Audit {
         TestBucket {
             bucket: self.export_path.bucket.clone(),
             server: self.server,
-            http_client: Default::default(),
         }
     }
 
@@ -163,7 +162,6 @@ impl Audit {
         let store = TestBucket {
             bucket: self.status_path.bucket.clone(),
             server: self.server,
-            http_client: Default::default(),
         }
         .store_at(&self.server.endpoint)
         .await;

@@ -2,26 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use lakesync::store::HttpClient;
 use lakesync::store::doctor::{DoctorReport, Verdict, doctor};
 
 use crate::servers::{self, Server};
 
-/// What both clients find, which must be the same.
 async fn report_on(server: &'static Server) -> DoctorReport {
-    let found = report_by(HttpClient::Lean, server).await;
-    assert_eq!(
-        limits(&report_by(HttpClient::Sdk, server).await),
-        limits(&found),
-        "{}",
-        server.name
-    );
-    found
-}
-
-async fn report_by(http_client: HttpClient, server: &'static Server) -> DoctorReport {
-    let mut bucket = server.new_bucket().await;
-    bucket.http_client = http_client;
+    let bucket = server.new_bucket().await;
     bucket.write("exp/other", "somebody else's").await;
     let store = bucket.store_at(&server.endpoint).await;
     let report = doctor(&store, "exp/_lakesync/doctor/run/", std::future::pending()).await;

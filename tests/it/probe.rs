@@ -2,7 +2,7 @@
 //! otherwise should be seen here first.
 
 use lakesync::store::probe::probe;
-use lakesync::store::{Capabilities, Checksum, HttpClient};
+use lakesync::store::{Capabilities, Checksum};
 
 use crate::servers::{self, Server};
 use crate::wire::Wire;
@@ -10,16 +10,8 @@ use crate::wire::Wire;
 /// Requests that a first export has for the probe: 60 beside its objects, less what it needs itself.
 const BUDGET: usize = 34;
 
-/// What both clients find, which must be the same.
 async fn found_on(server: &'static Server) -> Capabilities {
-    let found = found_by(HttpClient::Lean, server).await;
-    assert_eq!(found_by(HttpClient::Sdk, server).await, found, "{}", server.name);
-    found
-}
-
-async fn found_by(http_client: HttpClient, server: &'static Server) -> Capabilities {
-    let mut bucket = server.new_bucket().await;
-    bucket.http_client = http_client;
+    let bucket = server.new_bucket().await;
     bucket.write("exp/other", "somebody else's").await;
     let wire = Wire::open(server).await;
     let store = bucket.store_at(&wire.endpoint).await;

@@ -2,45 +2,55 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod bucket;
+mod hidden;
+mod oddities;
+mod probe;
+mod proxies;
 mod server;
+mod words;
 
-use lakesync::store::HttpClient;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// All that holds over either client, over the lean one, and what only that does.
-#[path = "s3_wire"]
-mod lean {
-    mod bucket;
-    mod expect;
-    mod hidden;
-    mod hot;
-    mod oddities;
-    mod probe;
-    mod proxies;
-    mod same;
-    mod world;
-    mod words;
+use lakesync::model::ObjectKey;
+use lakesync::store::{Keys, Limiter, RequestCounts, RetryConfig, Retrying, S3Config, S3Store};
 
-    use super::server;
-    pub use world::{SECRET, TOKEN, config, key, retrying, store};
+use self::server::Server;
 
-    pub const CLIENT: super::HttpClient = super::HttpClient::Lean;
+/// What no output may hold.
+pub const SECRET: &str = "CANARYSECRET";
+pub const TOKEN: &str = "CANARYTOKEN";
+
+pub fn config(endpoint: &str) -> S3Config {
+    let mut config = S3Config::new("bucket".parse().unwrap());
+    config.region = Some("eu-west-1".to_owned());
+    config.endpoint_url = Some(endpoint.to_owned());
+    config.keys = Some(Keys {
+        access_key_id: "AKIDEXAMPLE".to_owned(),
+        secret_access_key: SECRET.to_owned(),
+        session_token: Some(TOKEN.to_owned()),
+    });
+    config.connect_timeout = Duration::from_secs(2);
+    config
 }
 
-/// The same over the AWS SDK.
-#[path = "s3_wire"]
-#[allow(clippy::duplicate_mod, reason = "the same claims of another client")]
-mod sdk {
-    mod bucket;
-    mod hidden;
-    mod hot;
-    mod oddities;
-    mod probe;
-    mod proxies;
-    mod words;
-    mod world;
+pub async fn store(server: &Server) -> S3Store {
+    S3Store::connect(config(&server.url())).await.unwrap()
+}
 
-    use super::server;
-    pub use world::{SECRET, TOKEN, config, key, retrying, store};
+/// The same with retries that do not keep a test waiting.
+pub async fn retrying(server: &Server, limiter: Option<Arc<Limiter>>) -> (Retrying, Arc<RequestCounts>) {
+    let counts = Arc::new(RequestCounts::default());
+    let quick = RetryConfig {
+        attempts: 30,
+        first_backoff: Duration::from_millis(1),
+        max_backoff: Duration::from_millis(5),
+    };
+    let retrying = Retrying::new(Arc::new(store(server).await), limiter, Arc::clone(&counts)).with_config(quick);
+    (retrying, counts)
+}
 
-    pub const CLIENT: super::HttpClient = super::HttpClient::Sdk;
+pub fn key(text: &str) -> ObjectKey {
+    ObjectKey::new(text)
 }

@@ -16,7 +16,7 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCa
 use lakesync::disk_cache::DiskCacheConfig;
 use lakesync::export::{ExportConfig, testing};
 use lakesync::model::{Bucket, S3Url};
-use lakesync::store::{HttpClient, Keys, S3Config, S3Store};
+use lakesync::store::{Keys, S3Config, S3Store};
 
 pub use process::{free_ports, shelf, tail};
 use recipe::Recipe;
@@ -43,8 +43,6 @@ pub struct TestBucket {
     pub bucket: Bucket,
     /// The server that holds it.
     pub server: &'static Server,
-    /// Who sends what lakesync sends there.
-    pub http_client: HttpClient,
 }
 
 /// SeaweedFS; started by the first test that asks.
@@ -108,7 +106,6 @@ impl Server {
         TestBucket {
             bucket: name.parse().unwrap(),
             server: self,
-            http_client: HttpClient::default(),
         }
     }
 }
@@ -131,7 +128,6 @@ impl TestBucket {
         let mut config = S3Config::new(self.bucket.clone());
         config.endpoint_url = Some(endpoint.to_owned());
         config.region = Some(self.server.region.to_owned());
-        config.http_client = self.http_client;
         config.keys = Some(Keys {
             access_key_id: self.server.access_key.to_owned(),
             secret_access_key: self.server.secret_key.to_owned(),

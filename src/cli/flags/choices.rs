@@ -75,14 +75,6 @@ choices!(
 );
 
 choices!(
-    /// `--http-client`
-    HttpClientChoice {
-        Lean = "lean" "A client of our own, which needs a fraction of the CPU",
-        Sdk = "sdk" "The AWS SDK",
-    }
-);
-
-choices!(
     /// `--checksum`
     ChecksumChoice {
         Auto = "auto" "The best that the store verifies",

@@ -3,7 +3,7 @@
 use clap::Args;
 use regex::bytes::Regex;
 
-use super::{Addressing, ChecksumChoice, HttpClientChoice, Preserve};
+use super::{Addressing, ChecksumChoice, Preserve};
 
 /// How the store is reached. Credentials come from AWS's own variables and files, never from flags.
 #[derive(Args, Clone, Debug)]
@@ -36,9 +36,6 @@ pub struct StoreArgs {
     /// Say which checksum goes with the bytes, for the store to verify [auto: the best that the store verifies]
     #[arg(long, value_enum, value_name = "KIND", default_value_t)]
     pub checksum: ChecksumChoice,
-    /// Say who sends the requests that come by the thousand; what is rare always goes by the SDK
-    #[arg(long, value_enum, value_name = "CLIENT", default_value_t)]
-    pub http_client: HttpClientChoice,
 }
 
 /// How objects of the tree are written.

@@ -41,8 +41,6 @@ pub struct S3Config {
     pub read_timeout: Duration,
     /// How long a write may take where nobody above sets a nearer deadline.
     pub write_timeout: Duration,
-    /// Who sends what a transfer sends by the thousand.
-    pub http_client: HttpClient,
     /// The way to it.
     pub network: Network,
 }
@@ -68,7 +66,6 @@ impl S3Config {
             read_timeout: Duration::from_secs(30),
             // So long a signature lives: later, the store would refuse the request anyway.
             write_timeout: Duration::from_secs(15 * 60),
-            http_client: HttpClient::default(),
             network: Network::default(),
         }
     }
@@ -90,17 +87,6 @@ impl fmt::Debug for Keys {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Keys").finish_non_exhaustive()
     }
-}
-
-/// Who sends puts, copies, parts, reads and batches of deletes. All else goes by the AWS SDK either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HttpClient {
-    /// A client of our own, which costs a fraction of the SDK's CPU. What it cannot do, such as directory buckets, goes
-    /// by the SDK.
-    #[default]
-    Lean,
-    /// The AWS SDK.
-    Sdk,
 }
 
 /// Where the name of the bucket goes in a request.

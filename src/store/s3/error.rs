@@ -36,97 +36,46 @@ impl Cause {
     }
 }
 
-impl Failure {
-    /// No credentials, or none that can be had.
-    pub(super) fn of_credentials(error: &CredentialsError) -> Self {
-        without_reply(error, false)
-    }
-
-    /// There is no such request.
-    pub(super) fn of_request(error: &http::Error) -> Self {
-        without_reply(error, true)
-    }
-
-    /// There never was a connection that the request could have gone out on.
-    pub(super) fn of_dialling(error: &(dyn Error + 'static)) -> Self {
-        Self {
-            kind: StoreErrorKind::Unreachable,
-            ..without_reply(error, false)
-        }
-    }
-
-    /// The reply did not come, broke off, or cannot be read.
-    pub(super) fn of_silence(error: &(dyn Error + 'static)) -> Self {
-        Self {
-            kind: StoreErrorKind::NoReply,
-            ..without_reply(error, false)
-        }
-    }
-}
-
-/// What a store said, as far as it said anything.
-pub(super) struct Refusal<'a> {
-    pub(super) status: u16,
-    /// As a header has it.
-    pub(super) region: Option<&'a str>,
-    /// As a header has it.
-    pub(super) request_id: Option<&'a str>,
-    pub(super) body: &'a [u8],
-    pub(super) code: Option<&'a str>,
-    pub(super) message: Option<&'a str>,
-}
-
-impl Refusal<'_> {
-    /// Says what it means for a request.
-    pub(super) fn failure(&self, request: RequestKind) -> Failure {
-        let code = self.code.unwrap_or_default();
-        let region = self.region.map(str::to_owned).or_else(|| element(self.body, "Region"));
-        let mut detail = format!("{} {code}", self.status).trim_end().to_owned();
-        if let Some(message) = self.message.filter(|message| !message.is_empty()) {
-            detail.push_str(": ");
-            detail.push_str(message);
-        }
-        let id = self
-            .request_id
-            .map(str::to_owned)
-            .or_else(|| element(self.body, "RequestId"));
-        if let Some(id) = id {
-            detail.push_str("; request id ");
-            detail.push_str(&id);
-        }
-        Failure {
-            kind: kind(request, self.status, code, region),
-            detail: Some(plain(&detail)),
-            cause: None,
-        }
-    }
-}
-
 /// Says what an error of the SDK means for a request.
 pub(super) fn failure<E>(request: RequestKind, error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
     let Some(response) = error.raw_response() else {
-        return without_reply(error, matches!(error, SdkError::ConstructionFailure(_)));
+        return without_reply(error);
     };
-    let refusal = Refusal {
-        status: response.status().as_u16(),
-        region: response.headers().get("x-amz-bucket-region"),
-        request_id: response.request_id(),
-        body: response.body().bytes().unwrap_or_default(),
-        code: error.code(),
-        message: error.message(),
-    };
-    let mut failed = refusal.failure(request);
-    if matches!(error, SdkError::ResponseError(_)) && (200..300).contains(&refusal.status) {
+    let status = response.status().as_u16();
+    let body = response.body().bytes().unwrap_or_default();
+    let code = error.code().unwrap_or_default();
+    let region = response
+        .headers()
+        .get("x-amz-bucket-region")
+        .map(str::to_owned)
+        .or_else(|| element(body, "Region"));
+    let kind = if matches!(error, SdkError::ResponseError(_)) && (200..300).contains(&status) {
         // The request was done, but the reply broke off or cannot be read.
-        failed.kind = StoreErrorKind::NoReply;
+        StoreErrorKind::NoReply
+    } else {
+        kind(request, status, code, region)
+    };
+    let mut detail = format!("{status} {code}").trim_end().to_owned();
+    if let Some(message) = error.message().filter(|message| !message.is_empty()) {
+        detail.push_str(": ");
+        detail.push_str(message);
     }
-    if failed.kind == StoreErrorKind::NoReply {
-        failed.cause = Some(Cause::new(error));
+    let id = response
+        .request_id()
+        .map(str::to_owned)
+        .or_else(|| element(body, "RequestId"));
+    if let Some(id) = id {
+        detail.push_str("; request id ");
+        detail.push_str(&id);
     }
-    failed
+    Failure {
+        cause: matches!(kind, StoreErrorKind::NoReply).then(|| Cause::new(error)),
+        kind,
+        detail: Some(plain(&detail)),
+    }
 }
 
 /// Which kind a reply is: by S3's code first, since stores agree on codes better than on statuses.
@@ -214,8 +163,11 @@ fn by_status(request: RequestKind, status: u16, code: &str, region: Option<Strin
     }
 }
 
-/// A failure that came without any reply; `is_unmade` says that there was no request either.
-fn without_reply(error: &(dyn Error + 'static), is_unmade: bool) -> Failure {
+/// A failure that came without any reply.
+fn without_reply<E>(error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: Error + 'static,
+{
     let text = chain_text(error);
     let credentials = links(error).find_map(|link| link.downcast_ref::<CredentialsError>());
     let kind = if credentials.is_some() {
@@ -224,7 +176,7 @@ fn without_reply(error: &(dyn Error + 'static), is_unmade: bool) -> Failure {
         } else {
             StoreErrorKind::NoCredentials
         }
-    } else if is_unmade {
+    } else if matches!(error, SdkError::ConstructionFailure(_)) {
         StoreErrorKind::NotSupported
     } else if never_connected(error) {
         StoreErrorKind::Unreachable

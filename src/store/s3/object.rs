@@ -14,7 +14,7 @@ use crate::store::checksum::checksum_base64;
 use crate::store::{Checksum, Condition, ObjectHeaders, RequestKind, StoreError, StoreErrorKind};
 
 /// From this size on, a slow checksum is computed where it holds nobody up.
-pub(super) const LONG_TO_HASH: usize = 256 * 1024;
+const LONG_TO_HASH: usize = 256 * 1024;
 
 /// Sets headers, metadata, class and encryption on a request that makes an object.
 macro_rules! with_headers {
@@ -128,32 +128,19 @@ pub(super) async fn checksum_of(kind: Checksum, body: &Bytes) -> Option<String> 
     }
 }
 
-/// The body of a reply, piece by piece.
-pub(super) trait Chunks: Send + 'static {
-    /// The next piece; `None` at the end, which a body that was cut short never comes to.
-    fn chunk(&mut self) -> impl Future<Output = Option<Result<Bytes, Cause>>> + Send;
-}
-
-impl Chunks for ByteStream {
-    async fn chunk(&mut self) -> Option<Result<Bytes, Cause>> {
-        let chunk = self.next().await?;
-        Some(chunk.map_err(|error| Cause::new(&error)))
-    }
-}
-
 impl S3Store {
     /// The bytes of an object, as they arrive.
-    pub(super) fn body(&self, key: &ObjectKey, body: impl Chunks) -> BoxStream<'static, Result<Bytes, StoreError>> {
+    pub(super) fn body(&self, key: &ObjectKey, body: ByteStream) -> BoxStream<'static, Result<Bytes, StoreError>> {
         let state = (self.clone(), key.clone(), body);
         stream::unfold(Some(state), |state| async {
             let (store, key, mut body) = state?;
-            match body.chunk().await? {
+            match body.next().await? {
                 Ok(bytes) => Some((Ok(bytes), Some((store, key, body)))),
-                Err(cause) => {
+                Err(error) => {
                     let failed = Failure {
                         kind: StoreErrorKind::NoReply,
                         detail: Some("the body broke off".to_owned()),
-                        cause: Some(cause),
+                        cause: Some(Cause::new(&error)),
                     };
                     Some((Err(store.error(RequestKind::Get, Some(&key), failed)), None))
                 }

@@ -15,7 +15,7 @@ use super::S3Store;
 use super::error::{kind, plain};
 use super::object::object_meta;
 use super::reply::ContentMd5;
-use super::requests::{by_either, for_bucket, paid};
+use super::requests::{for_bucket, paid};
 use super::text::{decoded_key, store_time, whole_length};
 use crate::model::{ETag, ObjectKey};
 use crate::store::{
@@ -33,38 +33,32 @@ impl S3Store {
             u64::MAX => format!("bytes={}-", range.start),
             end => format!("bytes={}-{}", range.start, end - 1),
         });
-        by_either!(
-            self,
-            RequestKind::Get,
-            Some(key),
-            |client, reply| {
+        let sent = self
+            .send(RequestKind::Get, Some(key), |client, reply| {
                 let request = paid!(self, client.get_object()).key(key.as_str()).set_range(header);
                 request.customize().interceptor(reply).send()
-            },
-            |sent| {
-                let (output, date) = match sent {
-                    Err(error) if matches!(error.kind, StoreErrorKind::Refused { status: 416, .. }) => {
-                        return self.nothing_of(key).await;
-                    }
-                    sent => sent?,
-                };
-                let sent_bytes = output.content_length().and_then(|size| u64::try_from(size).ok());
-                let size = output.content_range().and_then(whole_length).or(sent_bytes);
-                let unasked = |range: &Range<u64>| {
-                    output.content_range().is_none()
-                        && (range.start > 0 || sent_bytes.is_none_or(|sent| sent > range.end))
-                };
-                if range.as_ref().is_some_and(unasked) {
-                    let why = "the store ignores Range".to_owned();
-                    return Err(self.error_of(RequestKind::Get, Some(key), StoreErrorKind::NotSupported, why));
-                }
-                let meta = object_meta!(output, size.unwrap_or_default(), date);
-                Ok(Fetched {
-                    meta,
-                    body: self.body(key, output.body),
-                })
+            })
+            .await;
+        let (output, date) = match sent {
+            Err(error) if matches!(error.kind, StoreErrorKind::Refused { status: 416, .. }) => {
+                return self.nothing_of(key).await;
             }
-        )
+            sent => sent?,
+        };
+        let sent_bytes = output.content_length().and_then(|size| u64::try_from(size).ok());
+        let size = output.content_range().and_then(whole_length).or(sent_bytes);
+        let unasked = |range: &Range<u64>| {
+            output.content_range().is_none() && (range.start > 0 || sent_bytes.is_none_or(|sent| sent > range.end))
+        };
+        if range.as_ref().is_some_and(unasked) {
+            let why = "the store ignores Range".to_owned();
+            return Err(self.error_of(RequestKind::Get, Some(key), StoreErrorKind::NotSupported, why));
+        }
+        let meta = object_meta!(output, size.unwrap_or_default(), date);
+        Ok(Fetched {
+            meta,
+            body: self.body(key, output.body),
+        })
     }
 
     async fn nothing_of(&self, key: &ObjectKey) -> Result<Fetched, StoreError> {
@@ -159,44 +153,26 @@ impl S3Store {
             .quiet(true)
             .build()
             .expect("the objects are set");
-        by_either!(
-            self,
-            RequestKind::DeleteMany,
-            None,
-            |client, reply| {
+        let (output, _) = self
+            .send(RequestKind::DeleteMany, None, |client, reply| {
                 let request = paid!(self, client.delete_objects()).delete(batch);
                 request.customize().interceptor(reply).interceptor(ContentMd5).send()
-            },
-            |sent| {
-                let (output, _) = sent?;
-                let told = output.errors().iter().map(|error| {
-                    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-                    (text(error.key()), text(error.code()), text(error.message()))
-                });
-                self.outcomes(keys, told.collect())
-            }
-        )
-    }
-
-    /// What became of each key, of those of which the store told an error.
-    fn outcomes(
-        &self,
-        keys: &[(ObjectKey, Option<ETag>)],
-        told: Vec<(String, String, String)>,
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let mut errors: BTreeMap<String, (String, String)> = BTreeMap::new();
-        for (key, code, message) in told {
+            })
+            .await?;
+        let mut errors: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+        for error in output.errors() {
+            let told = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
+            let key = error.key().unwrap_or_default();
             if !keys.iter().any(|(asked, _)| asked.as_str() == key) {
                 // It is about one of ours, but nobody knows which: none may count as deleted.
-                let why = format!("an error for a key that was not asked for: {code} {message}");
-                let kind = kind(RequestKind::DeleteMany, 200, &code, None);
+                let why = format!("an error for a key that was not asked for: {} {}", told.0, told.1);
+                let kind = kind(RequestKind::DeleteMany, 200, told.0, None);
                 return Err(self.error_of(RequestKind::DeleteMany, None, kind, plain(&why)));
             }
-            errors.insert(key, (code, message));
+            errors.insert(key, told);
         }
         let outcome = |key: &ObjectKey| match errors.get(key.as_str()) {
-            None => Ok(()),
-            Some((code, _)) if code == "NoSuchKey" => Ok(()),
+            None | Some(("NoSuchKey", _)) => Ok(()),
             Some((code, message)) => {
                 let kind = kind(RequestKind::DeleteMany, 200, code, None);
                 let why = plain(&format!("{code}: {message}"));

@@ -22,13 +22,6 @@ impl ReplyDate {
     pub(super) fn get(&self) -> Option<StoreTime> {
         self.0.get().copied()
     }
-
-    /// Keeps the first that is one.
-    pub(super) fn note(&self, text: &str) {
-        if let Some(date) = http_date(text) {
-            self.0.get_or_init(|| date);
-        }
-    }
 }
 
 #[dyn_dispatch_hint]
@@ -43,8 +36,8 @@ impl Intercept for ReplyDate {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(date) = context.response().headers().get("date") {
-            self.note(date);
+        if let Some(date) = context.response().headers().get("date").and_then(http_date) {
+            self.0.get_or_init(|| date);
         }
         Ok(())
     }

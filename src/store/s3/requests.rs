@@ -3,12 +3,15 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, EncodingType, RequestPayer};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, EncodingType, MetadataDirective, RequestPayer,
+    TaggingDirective,
+};
 use bytes::Bytes;
 
 use super::S3Store;
 use super::object::{checksum_of, object_meta, preconditions, version, with_checksum, with_headers};
-use super::text::unsendable;
+use super::text::{copy_source, unsendable};
 use crate::model::{Bucket, ETag, ObjectKey};
 use crate::store::{
     BucketFacts, Checksum, Condition, CopySource, Fetched, Listing, ObjectHeaders, ObjectMeta, Part, Put, RequestKind,
@@ -30,33 +33,14 @@ macro_rules! paid {
     };
 }
 
-/// Sends one of the requests of which there are many by the lean client, else by the SDK, and reads what was sent. Both
-/// have the same words for it, so that it is written once.
-macro_rules! by_either {
-    ($store:expr, $request:expr, $key:expr, $call:expr, |$sent:ident| $read:expr) => {
-        if $store.pool().is_lean() {
-            let $sent = $store.send_lean($request, $key, $call).await;
-            $read
-        } else {
-            let $sent = $store.send($request, $key, $call).await;
-            $read
-        }
-    };
-}
-
-pub(super) use {by_either, for_bucket, paid};
+pub(super) use {for_bucket, paid};
 
 impl S3Store {
     pub(super) fn payer(&self) -> Option<RequestPayer> {
         self.config().request_payer.then_some(RequestPayer::Requester)
     }
 
-    pub(super) fn check_headers(
-        &self,
-        request: RequestKind,
-        key: &ObjectKey,
-        headers: &ObjectHeaders,
-    ) -> Result<(), StoreError> {
+    fn check_headers(&self, request: RequestKind, key: &ObjectKey, headers: &ObjectHeaders) -> Result<(), StoreError> {
         match unsendable(headers) {
             Some(why) => Err(self.error_of(request, Some(key), StoreErrorKind::NotSupported, why)),
             None => Ok(()),
@@ -64,7 +48,7 @@ impl S3Store {
     }
 
     /// The etag of a reply; without it nothing could be guarded later.
-    pub(super) fn etag(&self, request: RequestKind, key: &ObjectKey, etag: Option<&str>) -> Result<ETag, StoreError> {
+    fn etag(&self, request: RequestKind, key: &ObjectKey, etag: Option<&str>) -> Result<ETag, StoreError> {
         match etag {
             Some(etag) if !etag.is_empty() => Ok(ETag::new(etag)),
             _ => {
@@ -74,7 +58,7 @@ impl S3Store {
         }
     }
 
-    pub(super) fn written(
+    fn written(
         &self,
         request: RequestKind,
         key: &ObjectKey,
@@ -134,11 +118,8 @@ impl Store for S3Store {
             None => checksum_of(put.checksum, &put.body).await,
         };
         let (if_none_match, if_match) = preconditions(&put.condition);
-        by_either!(
-            self,
-            RequestKind::Put,
-            Some(key),
-            |client, reply| {
+        let (output, date) = self
+            .send(RequestKind::Put, Some(key), |client, reply| {
                 // A checksum says that the bytes arrived; hashing them once more for the signature is waste.
                 let checked = checksum.is_some();
                 let request = with_headers!(paid!(self, client.put_object()), &put.headers, self.config());
@@ -153,12 +134,9 @@ impl Store for S3Store {
                 } else {
                     request.send()
                 }
-            },
-            |sent| {
-                let (output, date) = sent?;
-                self.written(RequestKind::Put, key, output.e_tag(), output.version_id(), date)
-            }
-        )
+            })
+            .await?;
+        self.written(RequestKind::Put, key, output.e_tag(), output.version_id(), date)
     }
 
     async fn copy(
@@ -168,7 +146,24 @@ impl Store for S3Store {
         condition: &Condition,
         headers: &ObjectHeaders,
     ) -> Result<Written, StoreError> {
-        self.copy_object(from, to, condition, headers).await
+        self.check_headers(RequestKind::Copy, to, headers)?;
+        let (if_none_match, if_match) = preconditions(condition);
+        let retagged = headers.class.as_ref().is_some_and(|class| class.tagging.is_some());
+        let (output, date) = self
+            .send(RequestKind::Copy, Some(to), |client, reply| {
+                let request = with_headers!(paid!(self, client.copy_object()), headers, self.config())
+                    .key(to.as_str())
+                    .copy_source(copy_source(from))
+                    .set_copy_source_if_match(from.etag.as_ref().map(ETag::quoted))
+                    .metadata_directive(MetadataDirective::Replace)
+                    .set_tagging_directive(retagged.then_some(TaggingDirective::Replace))
+                    .set_if_none_match(if_none_match)
+                    .set_if_match(if_match);
+                request.customize().interceptor(reply).send()
+            })
+            .await?;
+        let etag = output.copy_object_result().and_then(|result| result.e_tag());
+        self.written(RequestKind::Copy, to, etag, output.version_id(), date)
     }
 
     async fn create_upload(
@@ -223,11 +218,8 @@ impl Store for S3Store {
             Checksum::Md5 | Checksum::None => None,
             _ => text.clone().map(|text| (checksum, text)),
         };
-        by_either!(
-            self,
-            RequestKind::UploadPart,
-            Some(&upload.key),
-            |client, reply| {
+        let (output, _) = self
+            .send(RequestKind::UploadPart, Some(&upload.key), |client, reply| {
                 let checked = text.is_some();
                 let request = with_checksum!(paid!(self, client.upload_part()), checksum, text)
                     .key(upload.key.as_str())
@@ -240,16 +232,13 @@ impl Store for S3Store {
                 } else {
                     request.send()
                 }
-            },
-            |sent| {
-                let (output, _) = sent?;
-                Ok(Part {
-                    number,
-                    etag: self.etag(RequestKind::UploadPart, &upload.key, output.e_tag())?,
-                    checksum: repeated,
-                })
-            }
-        )
+            })
+            .await?;
+        Ok(Part {
+            number,
+            etag: self.etag(RequestKind::UploadPart, &upload.key, output.e_tag())?,
+            checksum: repeated,
+        })
     }
 
     async fn upload_part_copy(
@@ -259,7 +248,38 @@ impl Store for S3Store {
         from: &CopySource,
         range: Range<u64>,
     ) -> Result<Part, StoreError> {
-        self.copy_part(upload, number, from, range).await
+        // S3 takes no range of a source of under 5 MiB, so all of it is asked for without one.
+        let part = (range != (0..from.size)).then(|| format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        let (output, _) = self
+            .send(RequestKind::UploadPartCopy, Some(&upload.key), |client, reply| {
+                let request = paid!(self, client.upload_part_copy())
+                    .key(upload.key.as_str())
+                    .upload_id(&upload.id)
+                    .part_number(i32::from(number))
+                    .copy_source(copy_source(from))
+                    .set_copy_source_if_match(from.etag.as_ref().map(ETag::quoted))
+                    .set_copy_source_range(part);
+                request.customize().interceptor(reply).send()
+            })
+            .await?;
+        let result = output.copy_part_result();
+        let checksum = result.and_then(|part| {
+            let named = [
+                (Checksum::Crc64Nvme, part.checksum_crc64_nvme()),
+                (Checksum::Crc32c, part.checksum_crc32_c()),
+                (Checksum::Crc32, part.checksum_crc32()),
+                (Checksum::Sha256, part.checksum_sha256()),
+            ];
+            named
+                .into_iter()
+                .find_map(|(kind, text)| Some((kind, text?.to_owned())))
+        });
+        let etag = result.and_then(|part| part.e_tag());
+        Ok(Part {
+            number,
+            etag: self.etag(RequestKind::UploadPartCopy, &upload.key, etag)?,
+            checksum,
+        })
     }
 
     async fn complete_upload(

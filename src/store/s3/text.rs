@@ -1,7 +1,6 @@
 //! Text on the wire: times, keys in URLs, what may stand in a header.
 
 use aws_sdk_s3::primitives::DateTime;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::ObjectKey;
 use crate::store::{CopySource, ObjectHeaders, StoreTime};
@@ -17,25 +16,17 @@ pub(super) fn http_date(text: &str) -> Option<StoreTime> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
-/// What stands for itself in URLs, as S3 signs them; every other byte is encoded.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The same in a path, whose slashes stay.
-const PLAIN_IN_PATHS: &AsciiSet = &PLAIN.remove(b'/');
-
-/// A key as it stands in a path. No segment is taken out, whatever it looks like: it is part of the name.
-pub(super) fn encoded_key(key: &str) -> String {
-    utf8_percent_encode(key, PLAIN_IN_PATHS).to_string()
-}
-
-/// A value as it stands in a query.
-pub(super) fn encoded_value(value: &str) -> String {
-    utf8_percent_encode(value, PLAIN).to_string()
-}
-
 /// A source of a copy, as `x-amz-copy-source` wants it: encoded, but for the slashes.
 pub(super) fn copy_source(from: &CopySource) -> String {
-    format!("{}/{}", from.bucket, encoded_key(from.key.as_str()))
+    let mut text = format!("{}/", from.bucket);
+    for byte in from.key.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
 }
 
 /// A key out of a listing that was asked for with `encoding-type=url`: a space may come as `+`.

@@ -15,11 +15,10 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 
 use super::config::{S3Config, S3ConfigError};
-use crate::network::Network;
 
 /// How long a connection may wait for its next request. Servers and gateways close idle ones after 5 to
 /// 60 s, and a request on a connection that is being closed hangs or fails (aws-sdk-rust#1417).
-pub(super) const POOL_IDLE: Duration = Duration::from_secs(15);
+const POOL_IDLE: Duration = Duration::from_secs(15);
 
 /// Where machines and containers are told their credentials; no proxy can know the answer.
 const NEVER_PROXIED: &str = "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23";
@@ -52,7 +51,10 @@ impl TransportPlan {
             .with_trust_store(trust)
             .build()
             .expect("a trust store is all that is set, and it is not looked at here");
-        let direct = never_proxied(&config.network);
+        let direct = match &config.network.no_proxy {
+            Some(hosts) => format!("{hosts},{NEVER_PROXIED}"),
+            None => NEVER_PROXIED.to_owned(),
+        };
         let through = |url| Some(proxy::ProxyConfig::all(url).ok()?.no_proxy(&direct));
         Ok(Self {
             tls,
@@ -103,14 +105,6 @@ impl HttpConnector for Transport {
         } else {
             self.https.call(request)
         }
-    }
-}
-
-/// The hosts that are reached directly, with commas between.
-pub(super) fn never_proxied(network: &Network) -> String {
-    match &network.no_proxy {
-        Some(hosts) => format!("{hosts},{NEVER_PROXIED}"),
-        None => NEVER_PROXIED.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use lakesync::export::{ExportConfig, ExportError, Exporter, Outcome, Report, tes
 use lakesync::model::{ObjectKey, S3Url};
 use lakesync::source::git::{GitConfig, GitSource};
 use lakesync::source::{DirConfig, DirSource};
-use lakesync::store::{HttpClient, RequestKind, S3Store};
+use lakesync::store::{RequestKind, S3Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, Expected, files_below};
@@ -41,11 +41,9 @@ impl World {
         Self::new(server, Branch::Dir(tree), room).await
     }
 
-    /// A repository that goes to a server, by the SDK: so each server sees all from both clients.
+    /// A repository that goes to a server.
     pub async fn git(server: &'static Server) -> Self {
-        let mut world = Self::new(server, Branch::Git(Repository::new()), tempfile::tempdir().unwrap()).await;
-        world.bucket.http_client = HttpClient::Sdk;
-        world
+        Self::new(server, Branch::Git(Repository::new()), tempfile::tempdir().unwrap()).await
     }
 
     /// A folder for each server.
@@ -143,7 +141,7 @@ impl World {
     pub async fn store_of(&self, url: &S3Url) -> S3Store {
         let bucket = TestBucket {
             bucket: url.bucket.clone(),
-            ..self.bucket
+            server: self.bucket.server,
         };
         bucket.store_at(&self.wire.endpoint).await
     }

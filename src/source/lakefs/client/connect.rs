@@ -1,14 +1,16 @@
 //! Connections: TLS trust, proxies, pools.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy};
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore};
 
 use super::super::config::{LakeFsConfig, LakeFsConfigError, LakeFsKeys};
 use super::guard::Guard;
+use crate::network::Network;
 
 /// How long a connection may wait for its next request; see the S3 side.
 const POOL_IDLE: Duration = Duration::from_secs(15);
@@ -29,7 +31,7 @@ pub(super) struct Connections {
 impl Connections {
     /// Reads the certificates and checks the proxies; nothing is sent yet.
     pub(super) fn new(config: &LakeFsConfig, guard: &Guard) -> Result<Self, LakeFsConfigError> {
-        let trust = config.network.trust()?;
+        let trust = trust(&config.network)?;
         let plain = || builder(config, trust.clone());
         let mut headers = HeaderMap::new();
         headers.insert(CLIENT_HEADER, HeaderValue::from_static(USER_AGENT));
@@ -71,6 +73,18 @@ fn builder(config: &LakeFsConfig, trust: ClientConfig) -> Result<ClientBuilder, 
         builder = builder.proxy(proxy.no_proxy(direct.clone()));
     }
     Ok(builder)
+}
+
+/// The system's certificates, and those of the bundle. An odd one of the system's does not spoil the others.
+fn trust(network: &Network) -> Result<ClientConfig, LakeFsConfigError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(network.certificates()?);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| LakeFsConfigError::Client { source: error.into() })?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn authorization(keys: &LakeFsKeys) -> Result<HeaderValue, LakeFsConfigError> {
