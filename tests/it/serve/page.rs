@@ -190,7 +190,13 @@ async fn the_page_of_an_export_shows_its_runs_its_log_and_what_went_wrong() {
         let commit = serving.repository.commit("more");
         serving.until_out("gated", commit.as_str()).await;
     }
-    browser.until("document.querySelectorAll('#runs tr').length > 6").await;
+    // Runs that failed have rows, too, so it is the newest one that tells that all have arrived.
+    browser
+        .until("document.querySelector('#runs tr:first-child td[data-label=\"Sent\"]')?.innerText.trim() === '6'")
+        .await;
+    browser
+        .until("document.querySelector('#log').innerText.includes('6 sent (')")
+        .await;
     browser
         .until("document.querySelector('#log li').innerText.includes(' is out after ')")
         .await;
