@@ -2,6 +2,7 @@
 
 mod changes;
 mod folder;
+mod objects;
 mod tree;
 
 pub(super) use changes::begin_changes;

@@ -34,17 +34,23 @@ struct Known {
     asked: Instant,
 }
 
+impl Known {
+    fn is_of(&self, commit: &CommitId, key: &str) -> bool {
+        self.key == key && self.commit == *commit
+    }
+}
+
 impl Urls {
     fn get(&self, commit: &CommitId, key: &str) -> Option<PresignedUrl> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|known| known.asked.elapsed() < LIFE);
-        let found = known.iter().find(|known| known.key == key && known.commit == *commit);
+        let found = known.iter().find(|known| known.is_of(commit, key));
         found.map(|known| known.url.clone())
     }
 
     fn put(&self, commit: &CommitId, key: &str, url: PresignedUrl) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|known| known.key != key || known.commit != *commit);
+        known.retain(|known| !known.is_of(commit, key));
         if known.len() == MOST {
             known.pop_front();
         }
@@ -58,7 +64,7 @@ impl Urls {
 
     fn forget(&self, commit: &CommitId, key: &str) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|known| known.key != key || known.commit != *commit);
+        known.retain(|known| !known.is_of(commit, key));
     }
 }
 

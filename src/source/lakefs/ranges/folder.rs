@@ -4,7 +4,6 @@
 use tokio_util::task::AbortOnDropHandle;
 
 use super::entry::RangeEntryRef;
-use super::error::TableError;
 use super::id::{MetaRangeId, RangeId};
 use super::metarange::RangeRef;
 use super::table::VerifiedTable;
@@ -185,7 +184,7 @@ impl FolderReader {
             }
             let id = range.id;
             let table = self.load(at)?;
-            match self.read(&table, each).map_err(|fault| fault.of(id))? {
+            match self.read(id, &table, each)? {
                 Read::Through => at += 1,
                 Read::Seek => {}
                 Read::Done => return Ok(()),
@@ -216,8 +215,8 @@ impl FolderReader {
         table
     }
 
-    fn read(&mut self, table: &VerifiedTable, each: Each<'_>) -> Result<Read, Fault> {
-        let Some(mut reader) = table.read_from(&self.from)? else {
+    fn read(&mut self, id: RangeId, table: &VerifiedTable, each: Each<'_>) -> Result<Read, SourceError> {
+        let Some(mut reader) = table.read_from(&self.from).map_err(unusable(id))? else {
             return Ok(Read::Through);
         };
         let mut steps = 0;
@@ -230,7 +229,7 @@ impl FolderReader {
                 match sub_folder(key, &self.prefix) {
                     None => {
                         steps = 0;
-                        if let Some(entry) = reader.entry()?
+                        if let Some(entry) = reader.entry().map_err(unusable(id))?
                             && !each(RangeChild::File(entry))?
                         {
                             return Ok(Read::Done);
@@ -250,36 +249,9 @@ impl FolderReader {
                     return Ok(Read::Seek);
                 }
             }
-            if !reader.advance()? {
+            if !reader.advance().map_err(unusable(id))? {
                 return Ok(Read::Through);
             }
-        }
-    }
-}
-
-/// What went wrong with a table, or with who takes its children.
-enum Fault {
-    Table(TableError),
-    Taker(SourceError),
-}
-
-impl From<TableError> for Fault {
-    fn from(error: TableError) -> Self {
-        Self::Table(error)
-    }
-}
-
-impl From<SourceError> for Fault {
-    fn from(error: SourceError) -> Self {
-        Self::Taker(error)
-    }
-}
-
-impl Fault {
-    fn of(self, range: RangeId) -> SourceError {
-        match self {
-            Self::Table(error) => unusable(range)(error).into(),
-            Self::Taker(error) => error,
         }
     }
 }

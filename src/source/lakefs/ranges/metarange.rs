@@ -72,10 +72,6 @@ impl MetaRange {
         &self.ranges
     }
 
-    pub(super) fn into_ranges(self) -> Vec<RangeRef> {
-        self.ranges
-    }
-
     /// How many entries the tree has, as the metarange says.
     pub fn count(&self) -> u64 {
         self.ranges.iter().map(|range| range.count).fold(0, u64::saturating_add)

@@ -49,7 +49,7 @@ where
 /// The ranges of a tree.
 pub(super) async fn ranges_of(tables: &Tables, tree: Option<MetaRangeId>) -> Result<Vec<RangeRef>, SourceError> {
     match tree {
-        Some(id) => Ok(tables.metarange(id).await?.into_ranges()),
+        Some(id) => Ok(tables.recent_metarange(id).await?.ranges().to_vec()),
         None => Ok(Vec::new()),
     }
 }
