@@ -3,5 +3,5 @@
 mod beneath;
 mod stat;
 
-pub use beneath::{descend, is_gone, open_file, open_folder, split};
+pub use beneath::{descend, is_gone, join, open_file, open_folder, split};
 pub use stat::{FileStat, Identity, Stamp};

@@ -46,6 +46,17 @@ pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// Puts a name behind the path of its folder, which is empty for the root.
+pub fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(folder.len() + 1 + name.len());
+    if !folder.is_empty() {
+        path.extend_from_slice(folder);
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
+}
+
 /// Whether the thing is no longer there, or no longer what it was a moment ago.
 pub fn is_gone(error: &io::Error) -> bool {
     matches!(

@@ -58,17 +58,6 @@ pub(super) fn below<'path>(path: &'path [u8], folder: Option<&RelPath>) -> Optio
     }
 }
 
-/// The path of a name in a folder.
-pub(super) fn joined(folder: Option<&RelPath>, name: &[u8]) -> Vec<u8> {
-    let mut path = Vec::with_capacity(folder.map_or(0, |folder| folder.as_bytes().len() + 1) + name.len());
-    if let Some(folder) = folder {
-        path.extend_from_slice(folder.as_bytes());
-        path.push(b'/');
-    }
-    path.extend_from_slice(name);
-    path
-}
-
 /// Picks what stands directly in one folder out of entries that come sorted by path.
 pub(super) struct Children<'a> {
     folder: Option<&'a RelPath>,

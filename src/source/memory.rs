@@ -12,8 +12,9 @@ use sha1::{Digest as _, Sha1};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
-use super::browse::{Children, joined};
+use super::browse::Children;
 use super::{Body, Browse, Child, EntryStream, Item, Node, Source, SourceError, SourceName, Stream};
+use crate::files::join;
 use crate::model::{Attributes, Change, CommitId, ContentId, ContentIds, Entry, GitId, Notice, OriginObject, RelPath};
 
 /// How many files at once this source is said to serve well.
@@ -378,7 +379,7 @@ impl Browse for MemorySource {
         if let Some((entry, _)) = commit.files.get(path) {
             return Ok(Some(Node::File(entry.clone())));
         }
-        let start = joined(Some(path), b"");
+        let start = join(path.as_bytes(), b"");
         let is_folder = commit.files.keys().any(|path| path.as_bytes().starts_with(&start));
         Ok(is_folder.then_some(Node::Folder))
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{DirSource, blocking, body};
+use crate::files::join;
 use crate::model::{CommitId, Entry, RelPath};
-use crate::source::browse::{Children, joined};
+use crate::source::browse::Children;
 use crate::source::{Body, Browse, Child, Item, Node, SourceError, Stream, channel};
 
 #[async_trait]
@@ -37,7 +38,7 @@ impl Browse for DirSource {
         let scan = self.scan_of(at)?;
         let path = path.clone();
         blocking(move || {
-            let below = joined(Some(&path), b"");
+            let below = join(path.as_bytes(), b"");
             let mut found = None;
             scan.spool.read(|item| {
                 let Item::Entry(entry) = Item::from(item) else {

@@ -5,17 +5,13 @@ use std::ops::Range;
 use async_trait::async_trait;
 use rayon::prelude::*;
 
-use super::delivery::entry_of;
+use super::delivery::{BATCH, SHARE, entry_of};
 use super::folder::{Child as Stored, ChildKind, Folder};
 use super::reader::{Place, Reader};
 use super::{GitSource, Inner};
+use crate::files::join;
 use crate::model::{CommitId, Entry, RelPath};
-use crate::source::browse::joined;
 use crate::source::{Body, Browse, Child, Item, Node, Sink, Source as _, SourceError, Stream};
-
-/// How many files are looked up together, and how many of them one core takes at a time; as for whole trees.
-const BATCH: usize = 2048;
-const SHARE: usize = 128;
 
 impl Inner {
     /// What a path names, as it is stored.
@@ -28,13 +24,8 @@ impl Inner {
                 commit: at,
                 path: folders.next().unwrap_or(path.as_bytes()),
             };
-            let mut folder = Folder::read(reader, tree, above)?;
-            let found = loop {
-                match folder.next_stored(above)? {
-                    Some(child) if child.name == segment => break child,
-                    Some(_) => {}
-                    None => return Ok(None),
-                }
+            let Some(found) = Folder::read(reader, tree, above)?.find(segment, above)? else {
+                return Ok(None);
             };
             if segments.peek().is_none() {
                 return Ok(Some(found));
@@ -95,7 +86,8 @@ impl Inner {
             let child = stored.next_stored(place)?;
             let is_end = child.is_none();
             if let Some(child) = child {
-                let path = RelPath::new(joined(folder, &child.name)).expect("no name in a folder is empty");
+                let path = RelPath::new(join(folder.map_or(b"", RelPath::as_bytes), &child.name))
+                    .expect("no name in a folder is empty");
                 if self.is_wanted(&path, child.kind) {
                     batch.push((path, child));
                 }

@@ -10,10 +10,10 @@ use crate::model::{Attributes, Change, CommitId, ContentIds, Entry, GitId, Notic
 use crate::source::{Item, LfsPolicy, Sink, SkipOrError, SourceError, SymlinkPolicy};
 
 /// How many files are looked up together: enough to keep all cores busy, and well below a megabyte.
-const BATCH: usize = 2048;
+pub(super) const BATCH: usize = 2048;
 
 /// How many of them one core takes at a time.
-const SHARE: usize = 128;
+pub(super) const SHARE: usize = 128;
 
 /// How every Git LFS pointer begins, as its specification demands.
 const LFS_START: &[u8] = b"version https://git-lfs.github.com/spec/";

@@ -121,6 +121,16 @@ impl Folder {
         }
     }
 
+    /// Finds the child of a name, as it is stored, among those that were not read yet.
+    pub(super) fn find(&mut self, name: &[u8], place: Place<'_>) -> Result<Option<Child>, SourceError> {
+        while let Some(child) = self.next_stored(place)? {
+            if child.name == name {
+                return Ok(Some(child));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads the next child as it is stored, and refuses what Git would not write: such a tree has no order
     /// in which two of them could be compared.
     pub(super) fn next_stored(&mut self, place: Place<'_>) -> Result<Option<Child>, SourceError> {

@@ -107,13 +107,7 @@ impl Links<'_> {
             commit: self.commit,
             path: &path,
         };
-        let mut folder = Folder::read(self.reader, self.current(way), place)?;
-        while let Some(child) = folder.next_stored(place)? {
-            if child.name == name {
-                return Ok(Some(child));
-            }
-        }
-        Ok(None)
+        Folder::read(self.reader, self.current(way), place)?.find(name, place)
     }
 
     /// What a link says; empty where no link could say it.
