@@ -7,6 +7,7 @@
 
 mod error;
 mod folder;
+mod hash;
 mod index;
 mod look;
 mod names;
@@ -298,11 +299,7 @@ impl Checkout {
             let decisions = look::decide_all(&shared.folder, &shared.state(), &batch, shared.is_lakectls);
             decisions
                 .map(|decisions| (decisions, batch))
-                .map_err(|source| CheckoutError::Io {
-                    action: "what is in the folder cannot be read",
-                    path: shared.folder.path().to_owned(),
-                    source,
-                })
+                .map_err(|source| shared.folder.error("what is in the folder cannot be read", source))
         });
         let decisions;
         (decisions, batch) = decided.await?;
@@ -338,7 +335,7 @@ impl Shared {
         let (mut gone, mut lost) = (Vec::new(), Lost::default());
         for (path, record) in state.records.iter().filter(|(path, _)| !seen.contains(*path)) {
             let decided = look::decide_gone(&self.folder, path, record);
-            if let Some(change) = decided.map_err(|source| self.io("cannot be read", path, source))? {
+            if let Some(change) = decided.map_err(|source| self.folder.error_at("cannot be read", path, source))? {
                 lost.add(change);
             }
             gone.push(path.clone());
@@ -351,11 +348,7 @@ impl Shared {
                 }
             };
             let walked = self.folder.walk(None, &mut found);
-            walked.map_err(|source| CheckoutError::Io {
-                action: "cannot be read",
-                path: self.folder.path().to_owned(),
-                source,
-            })?;
+            walked.map_err(|source| self.folder.error("cannot be read", source))?;
         }
         Ok((gone, lost))
     }
@@ -379,35 +372,20 @@ impl Shared {
 
     fn remove(&self, path: RelPath) -> Result<(), CheckoutError> {
         let removed = self.folder.remove(&path);
-        removed.map_err(|source| self.io("cannot be removed", &path, source))?;
+        removed.map_err(|source| self.folder.error_at("cannot be removed", &path, source))?;
         self.done(path, None)
     }
 
     fn finish(&self, commit: &CommitId) -> Result<(), CheckoutError> {
         let synced = self.folder.sync();
-        synced.map_err(|source| CheckoutError::Io {
-            action: "cannot be written",
-            path: self.folder.path().to_owned(),
-            source,
-        })?;
+        synced.map_err(|source| self.folder.error("cannot be written", source))?;
         self.write_index(commit, true)?;
         self.state().finish(commit).map_err(|error| self.noted(error))
     }
 
-    fn io(&self, action: &'static str, path: &RelPath, source: std::io::Error) -> CheckoutError {
-        CheckoutError::Io {
-            action,
-            path: self.folder.shown(path),
-            source,
-        }
-    }
-
     fn noted(&self, source: std::io::Error) -> CheckoutError {
-        CheckoutError::Io {
-            action: "what was done in this folder cannot be written down",
-            path: self.folder.path().to_owned(),
-            source,
-        }
+        self.folder
+            .error("what was done in this folder cannot be written down", source)
     }
 }
 
@@ -422,11 +400,7 @@ fn remove_unfinished(folder: &Folder) -> Result<(), CheckoutError> {
     let removed = folder
         .walk(None, &mut found)
         .and_then(|()| unfinished.iter().try_for_each(|path| folder.remove(path)));
-    removed.map_err(|source| CheckoutError::Io {
-        action: "what a killed checkout left cannot be removed",
-        path: folder.path().to_owned(),
-        source,
-    })
+    removed.map_err(|source| folder.error("what a killed checkout left cannot be removed", source))
 }
 
 #[cfg(test)]

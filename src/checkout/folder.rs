@@ -12,9 +12,10 @@ use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Timespec,
 use rustix::io::Errno;
 
 use super::error::CheckoutError;
+use super::hash::{Hashed, RecordHasher};
 use super::index::{self, Index};
 use crate::files::{self, FileStat};
-use crate::model::RelPath;
+use crate::model::{ContentIds, RelPath};
 
 /// What the names of unfinished files begin with.
 pub(super) const UNFINISHED: &[u8] = b".lakesync-unfinished-";
@@ -86,7 +87,7 @@ impl Folder {
 
     /// Reads lakectl's index, where the folder has one.
     pub(super) fn read_index(&self) -> Result<Option<Index>, CheckoutError> {
-        let path = self.path.join(index::NAME);
+        let path = index_path();
         let mut text = String::new();
         let read = files::open_file(&self.handle, index::NAME.as_bytes())
             .and_then(|mut file| file.read_to_string(&mut text))
@@ -94,17 +95,13 @@ impl Folder {
         match read {
             Ok(index) => Ok(Some(index)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(CheckoutError::Io {
-                action: "cannot be read; mend it, or delete it",
-                path,
-                source,
-            }),
+            Err(source) => Err(self.error_at("cannot be read; mend it, or delete it", &path, source)),
         }
     }
 
     /// Writes lakectl's index.
     pub(super) fn write_index(&self, index: &Index) -> Result<(), CheckoutError> {
-        let path = RelPath::new(index::NAME).expect("it is a name");
+        let path = index_path();
         let write = || {
             let mut unfinished = self.begin(&path, false)?;
             unfinished.file.write_all(index.text().as_bytes())?;
@@ -112,17 +109,26 @@ impl Folder {
         };
         match write() {
             Ok(_) => Ok(()),
-            Err(source) => Err(CheckoutError::Io {
-                action: "cannot be written",
-                path: self.shown(&path),
-                source,
-            }),
+            Err(source) => Err(self.error_at("cannot be written", &path, source)),
         }
     }
 
-    /// The path of something in it, for messages.
-    pub(super) fn shown(&self, path: &RelPath) -> PathBuf {
-        self.path.join(std::ffi::OsStr::from_bytes(path.as_bytes()))
+    /// The error for something in it.
+    pub(super) fn error_at(&self, action: &'static str, path: &RelPath, source: io::Error) -> CheckoutError {
+        CheckoutError::Io {
+            action,
+            path: self.path.join(std::ffi::OsStr::from_bytes(path.as_bytes())),
+            source,
+        }
+    }
+
+    /// The error for the folder as a whole.
+    pub(super) fn error(&self, action: &'static str, source: io::Error) -> CheckoutError {
+        CheckoutError::Io {
+            action,
+            path: self.path.clone(),
+            source,
+        }
     }
 
     /// Says what stands at a path.
@@ -163,25 +169,24 @@ impl Folder {
         Ok(Standing::Nothing)
     }
 
-    /// The BLAKE3 of what stands at a path, of a link that of where it leads; each chunk is shown to `also`.
-    pub(super) fn hash(&self, path: &RelPath, stat: &FileStat, mut also: impl FnMut(&[u8])) -> io::Result<[u8; 32]> {
+    /// Hashes what stands at a path, of a link where it leads; it is compared with what is `expected` there.
+    pub(super) fn hash(&self, path: &RelPath, stat: &FileStat, expected: ContentIds) -> io::Result<Hashed> {
+        let mut hasher = RecordHasher::new(expected, stat.size);
         let (parent, name) = files::split(path.as_bytes());
         let parent = files::descend(self.handle.as_fd(), parent)?;
         if stat.kind() == FileType::Symlink {
             let target = rustix::fs::readlinkat(&parent, name, Vec::new())?;
-            also(target.as_bytes());
-            return Ok(*blake3::hash(target.as_bytes()).as_bytes());
+            hasher.update(target.as_bytes());
+            return Ok(hasher.finish());
         }
         let mut file = files::open_file(&parent, name)?;
-        let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             let read = file.read(&mut buffer)?;
             if read == 0 {
-                return Ok(*hasher.finalize().as_bytes());
+                return Ok(hasher.finish());
             }
             hasher.update(&buffer[..read]);
-            also(&buffer[..read]);
         }
     }
 
@@ -287,7 +292,7 @@ impl Folder {
                 let entry = entry?;
                 let name = entry.file_name().to_bytes();
                 if name != b"." && name != b".." {
-                    folders.push([&folder, b"/".as_slice(), name].concat());
+                    folders.push(files::join(&folder, name));
                 }
             }
             at += 1;
@@ -315,11 +320,7 @@ impl Folder {
                 if name == b"." || name == b".." {
                     continue;
                 }
-                let mut path = folder.clone();
-                if !path.is_empty() {
-                    path.push(b'/');
-                }
-                path.extend_from_slice(name);
+                let path = files::join(&folder, name);
                 let is_folder = match entry.file_type() {
                     FileType::Directory => true,
                     FileType::Unknown => {
@@ -344,6 +345,10 @@ impl Folder {
         rustix::fs::syncfs(&self.handle)?;
         Ok(())
     }
+}
+
+fn index_path() -> RelPath {
+    RelPath::new(index::NAME).expect("it is a name")
 }
 
 impl Unfinished {

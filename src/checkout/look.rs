@@ -9,7 +9,7 @@ use super::error::{LocalChange, LocalChangeKind};
 use super::folder::{Folder, Standing};
 use super::state::{Record, State};
 use crate::files::FileStat;
-use crate::model::{ContentHasher, ContentIds, Entry, RelPath};
+use crate::model::{ContentIds, Entry, RelPath};
 
 /// What lakectl keeps the time of a file under, in whole seconds since 1970.
 const CLIENT_MTIME: &str = "::lakefs::client-mtime";
@@ -40,7 +40,7 @@ impl Target {
 
     pub(super) fn is_executable(&self) -> bool {
         match self {
-            Self::File(entry) => entry.attributes.mode.is_some_and(|mode| mode & 0o111 != 0),
+            Self::File(entry) => is_executable(entry),
             Self::Link(..) => false,
         }
     }
@@ -157,11 +157,15 @@ fn decide(folder: &Folder, state: &State, target: &Target, is_lakectls: bool) ->
 fn compare(folder: &Folder, target: &Target, stat: &FileStat) -> io::Result<([u8; 32], bool)> {
     let content = target.content();
     let tells_bytes = content.git.is_some() || content.blake3.is_some();
-    let mut hasher = ContentHasher::new(content, target.size());
-    let blake3 = folder.hash(target.path(), stat, |chunk| hasher.update(chunk))?;
+    let hashed = folder.hash(target.path(), stat, content)?;
     let is_link = stat.kind() == FileType::Symlink;
     let is_alike = is_link == matches!(target, Target::Link(..)) && stat.size == target.size();
-    Ok((blake3, tells_bytes && is_alike && hasher.finish().is_some()))
+    Ok((hashed.blake3, tells_bytes && is_alike && hashed.is_expected))
+}
+
+/// Whether a file may be executed, as the source has it.
+pub(super) fn is_executable(entry: &Entry) -> bool {
+    entry.attributes.mode.is_some_and(|mode| mode & 0o111 != 0)
 }
 
 /// Whether lakectl takes a file for unchanged: by its length, and by the whole seconds of its time.
@@ -188,7 +192,9 @@ pub(super) fn decide_gone(folder: &Folder, path: &RelPath, record: &Record) -> i
         return Ok(None);
     };
     let is_link = stat.kind() == FileType::Symlink;
-    if record.stat == stat || (is_link == record.is_link && folder.hash(path, &stat, |_| ())? == record.blake3) {
+    if record.stat == stat
+        || (is_link == record.is_link && folder.hash(path, &stat, ContentIds::default())?.blake3 == record.blake3)
+    {
         return Ok(None);
     }
     Ok(Some(LocalChange {

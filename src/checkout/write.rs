@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::CheckoutError;
 use super::folder::Standing;
-use super::look::{Target, mtime};
+use super::hash::RecordHasher;
+use super::look::{Target, is_executable, mtime};
 use super::state::Record;
 use super::{Checkout, Shared};
-use crate::model::{CommitId, ContentHasher, ContentId, Entry, RelPath};
+use crate::model::{CommitId, ContentId, Entry, RelPath};
 use crate::source::{Body, SourceError};
 
 /// Writes all of it, and gives how many bytes those were.
@@ -44,7 +45,7 @@ async fn write_link(checkout: &Checkout, path: RelPath, to: Box<[u8]>) -> Result
         .blocking(move |shared| {
             shared.clear(&path)?;
             let written = shared.folder.link(&path, &to);
-            let stat = written.map_err(|source| shared.io("cannot be written", &path, source))?;
+            let stat = written.map_err(|source| shared.folder.error_at("cannot be written", &path, source))?;
             let blake3 = *blake3::hash(&to).as_bytes();
             let record = Record {
                 content: ContentId::Blake3(blake3).into(),
@@ -71,7 +72,7 @@ async fn write_file(
             shared.clear(&entry.path)?;
             let writing = Writing {
                 shared,
-                is_executable: entry.attributes.mode.is_some_and(|mode| mode & 0o111 != 0),
+                is_executable: is_executable(&entry),
                 mtime_unix: mtime(&entry).or(committed),
                 entry: &entry,
             };
@@ -84,7 +85,7 @@ async fn write_file(
 impl Shared {
     /// Makes room for a file where `--force` lets a folder of the user's go.
     fn clear(&self, path: &RelPath) -> Result<(), CheckoutError> {
-        let told = |source| self.io("cannot be read", path, source);
+        let told = |source| self.folder.error_at("cannot be read", path, source);
         match self.folder.standing(path).map_err(told)? {
             Standing::Nothing | Standing::File(_) => Ok(()),
             Standing::Other => self.remove(path.clone()),
@@ -96,7 +97,7 @@ impl Shared {
                     .map_err(told)?;
                 below.into_iter().try_for_each(|found| self.remove(found))?;
                 let removed = self.folder.remove_folders(path);
-                removed.map_err(|source| self.io("cannot be removed", path, source))
+                removed.map_err(|source| self.folder.error_at("cannot be removed", path, source))
             }
         }
     }
@@ -113,14 +114,12 @@ struct Writing<'a> {
 impl Writing<'_> {
     fn run(&self, mut body: Body, runtime: &Handle) -> Result<Record, CheckoutError> {
         let path = &self.entry.path;
-        let told = |source| self.shared.io("cannot be written", path, source);
+        let told = |source| self.shared.folder.error_at("cannot be written", path, source);
         let mut unfinished = self.shared.folder.begin(path, self.is_executable).map_err(told)?;
-        let mut ids = ContentHasher::new(self.entry.content, self.entry.size);
-        let mut blake3 = blake3::Hasher::new();
+        let mut hasher = RecordHasher::new(self.entry.content, self.entry.size);
         let mut bytes = 0;
         while let Some(chunk) = runtime.block_on(body.next_chunk())? {
-            ids.update(&chunk);
-            blake3.update(&chunk);
+            hasher.update(&chunk);
             bytes += chunk.len() as u64;
             unfinished.file.write_all(&chunk).map_err(told)?;
         }
@@ -128,13 +127,14 @@ impl Writing<'_> {
             let path = path.clone();
             return Err(SourceError::Changed { path }.into());
         }
-        if ids.finish().is_none() {
+        let hashed = hasher.finish();
+        if !hashed.is_expected {
             return Err(CheckoutError::OtherBytes { path: path.clone() });
         }
         let stat = unfinished.finish(path, self.mtime_unix).map_err(told)?;
         Ok(Record {
             content: self.entry.content,
-            blake3: *blake3.finalize().as_bytes(),
+            blake3: hashed.blake3,
             is_link: false,
             is_executable: self.is_executable,
             stat,
