@@ -28,12 +28,7 @@ pub enum Opened {
 impl Opened {
     /// What reads it.
     pub fn source(self) -> Arc<dyn Source> {
-        match self {
-            #[cfg(feature = "git")]
-            Self::Git(source) => Arc::new(source),
-            Self::Directory(source) => source,
-            Self::LakeFs(source) => Arc::new(source),
-        }
+        self.browse()
     }
 
     /// What looks into it folder by folder.
