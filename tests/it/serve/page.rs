@@ -41,6 +41,18 @@ async fn slow() -> (Serving, String) {
     (serving, commit.as_str().to_owned())
 }
 
+/// A server with the export `x` of one commit, which is out, and its page.
+async fn up_to_date() -> (Serving, Browser) {
+    let serving = Serving::start(&[]).await;
+    serving.repository.write("a", "1");
+    let first = serving.repository.commit("first");
+    serving.create("x", "out").await;
+    serving.until_out("x", first.as_str()).await;
+    let browser = opened(&serving).await;
+    until_state(&browser, "x", "up to date").await;
+    (serving, browser)
+}
+
 /// Creates an export of the repository that does not run yet.
 async fn create_stopped(serving: &Serving, name: &str, path: &str) {
     let mut request = serving.request(name, path);
@@ -252,13 +264,7 @@ async fn the_page_of_an_export_shows_its_runs_its_log_and_what_went_wrong() {
 
 #[tokio::test]
 async fn after_the_server_was_away_the_page_goes_on_by_itself() {
-    let serving = Serving::start(&[]).await;
-    serving.repository.write("a", "1");
-    let first = serving.repository.commit("first");
-    serving.create("x", "out").await;
-    serving.until_out("x", first.as_str()).await;
-    let browser = opened(&serving).await;
-    until_state(&browser, "x", "up to date").await;
+    let (serving, browser) = up_to_date().await;
     browser.value("window.first = true").await;
     let address = serving.address.clone();
     let Serving {
@@ -298,13 +304,7 @@ async fn after_the_server_was_away_the_page_goes_on_by_itself() {
 
 #[tokio::test]
 async fn every_action_is_reached_and_done_with_the_keyboard() {
-    let serving = Serving::start(&[]).await;
-    serving.repository.write("a", "1");
-    let first = serving.repository.commit("first");
-    serving.create("x", "out").await;
-    serving.until_out("x", first.as_str()).await;
-    let browser = opened(&serving).await;
-    until_state(&browser, "x", "up to date").await;
+    let (serving, browser) = up_to_date().await;
     let mut met = Vec::new();
     for _ in 0..6 {
         browser.press(TAB).await;
